@@ -1,0 +1,120 @@
+"""Who holds what: grants with generations, decided one request at a time.
+
+A shared map cannot exclude: two agents that each write their id, sync and read back can both find themselves.
+So one granter decides, with these functions, and every grant to a new holder carries a greater *generation*.
+The generation is a fencing token: work handed in under an older one is refused, however late it arrives.
+
+The states and the moves between them::
+
+    (nothing) --a--> OPEN --b--> HELD --c--> SUBMITTED --d--> DONE | FAILED | BLOCKED | CANCELLED
+                      ^           |              |
+                      +-----e-----+------e-------+
+
+    a  the key is opened             d  the work ended; DONE from SUBMITTED is the way of landed work b  a
+    request is granted, gen+1   e  the key is taken back; its generation stays, so the next holder's is
+    greater c  the holder handed its work in
+
+HELD may also end straight (d), and every state but HELD may be reached by `release`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from orchestrator.errors import BoardError
+
+__all__ = ["Grant", "GrantState", "Request", "accepts", "decide", "is_current", "release"]
+
+
+class GrantState(StrEnum):
+    """Where a claimed key stands."""
+
+    OPEN = "open"            # anybody may ask for it
+    HELD = "held"            # its holder works on it
+    SUBMITTED = "submitted"  # handed in; no later submission is taken
+    DONE = "done"            # landed, or a TODO that its holder finished
+    FAILED = "failed"        # given up
+    BLOCKED = "blocked"      # what it needs will not come
+    CANCELLED = "cancelled"  # no longer wanted
+
+    @property
+    def live(self) -> bool:
+        """Tell whether somebody's work on it still counts."""
+        return self in (GrantState.HELD, GrantState.SUBMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What the granter last decided about one key.
+
+    `gen` counts the holders it ever had; 0 is nobody yet. `holder` is who has it, or had it when it ended;
+    None while it is open. `nonce` is the last request that was granted, kept after a release so that it is
+    not granted twice.
+    """
+
+    gen: int = 0
+    holder: str | None = None
+    nonce: str | None = None
+    state: GrantState = GrantState.OPEN
+    commit: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One wish to hold a key; `nonce` is different for every request ever made."""
+
+    holder: str
+    nonce: str
+
+
+def decide(grant: Grant | None, request: Request) -> tuple[Grant, bool]:
+    """Return the grant after a request, and whether the request was granted.
+
+    A free key goes to whoever asks, with the next generation. Its holder, asking again, keeps it under the
+    same generation (a renewal, or a request that was delivered twice). Anybody else is refused, and so is the
+    request that was granted before the key was taken back: it may only be a late copy.
+    """
+    current = grant if grant is not None else Grant()
+    if current.state is GrantState.HELD and current.holder == request.holder:
+        return replace(current, nonce=request.nonce), True
+    if current.state is not GrantState.OPEN or current.nonce == request.nonce:
+        return current, False
+    held = Grant(gen=current.gen + 1, holder=request.holder, nonce=request.nonce, state=GrantState.HELD)
+    return held, True
+
+
+def accepts(grant: Grant | None, gen: int, holder: str) -> bool:
+    """Tell whether work handed in by that holder under that generation may be taken now."""
+    return grant is not None and grant.state is GrantState.HELD and (grant.gen, grant.holder) == (gen, holder)
+
+
+def is_current(grant: Grant | None, gen: int) -> bool:
+    """Tell whether work of that generation still counts: asked again in the step that lands it."""
+    return grant is not None and grant.state.live and grant.gen == gen
+
+
+def release(
+    grant: Grant | None, to_state: GrantState, *, commit: str | None = None, note: str = "", at_least: int = 0
+) -> Grant:
+    """Return the grant in another state, its generation unchanged or raised to `at_least`.
+
+    Opening forgets the holder and the commit. Every other state keeps the holder, and the commit if none is
+    given.
+
+    Raises:
+        BoardError: the state is HELD, which only `decide` gives.
+    """
+    if to_state is GrantState.HELD:
+        raise BoardError("a key is held only through a granted request")
+    current = grant if grant is not None else Grant()
+    opened = to_state is GrantState.OPEN
+    return Grant(
+        gen=max(current.gen, at_least),
+        holder=None if opened else current.holder,
+        nonce=current.nonce,
+        state=to_state,
+        commit=commit if commit is not None or opened else current.commit,
+        note=note,
+    )

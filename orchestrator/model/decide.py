@@ -1,0 +1,125 @@
+"""What to do next: `decide(plan, state)` is the whole policy of a run, and does nothing itself.
+
+It is asked again after every event. It never repeats an order, because carrying one out starts with an event that
+changes the state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.model.state import TaskStatus
+
+if TYPE_CHECKING:
+    from orchestrator.model.plan import Plan, Task
+    from orchestrator.model.state import RunState
+
+__all__ = ["Action", "End", "Finish", "Land", "Start", "Stop", "decide", "verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start the next generation of a task."""
+
+    task: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """Merge, gate and land a task's work."""
+
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Give a task up: `failed`, `blocked` or `cancelled`."""
+
+    task: str
+    status: TaskStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Start nothing more, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Every task's story is over."""
+
+    status: str
+
+
+Action = Start | Land | End | Stop | Finish
+
+
+def decide(plan: Plan, state: RunState, *, jobs: int, seconds: float) -> tuple[Action, ...]:
+    """Return what to do now; `jobs` is how many agents may work at once, `seconds` how long the run has taken.
+
+    Guarantees: a task starts only when all its needs have landed; at most `jobs` agents work, and at most one task is
+    landing; a task that will not land blocks its dependants and nobody else; the last answer is `Finish`.
+    """
+    if not state.stopping and (reason := _limit_reached(plan, state, seconds)):
+        return (Stop(reason),)
+    ends = tuple(end for task in plan.tasks if (end := _end_of(task, state)))
+    if ends:
+        return ends
+    if all(task.status.final for task in state.tasks.values()):
+        return (Finish(verdict(state)),)
+    return (*_starts(plan, state, jobs), *_landings(state))
+
+
+def _limit_reached(plan: Plan, state: RunState, seconds: float) -> str:
+    limits = plan.limits
+    if limits.wall is not None and seconds >= limits.wall:
+        return f"the run's time limit of {limits.wall:g} s is used up"
+    if limits.cost_usd is not None and state.cost_usd > limits.cost_usd:
+        return f"the run's budget of ${limits.cost_usd:g} is used up (${state.cost_usd:.2f})"
+    return ""
+
+
+def _end_of(task: Task, state: RunState) -> End | None:
+    now = state.tasks[task.id]
+    if now.status is TaskStatus.SUBMITTED and not state.lands:
+        return End(task.id, TaskStatus.CANCELLED, f"{state.stopping}; the finished work is kept on its branch")
+    if now.status is not TaskStatus.WAITING:
+        return None
+    lost = [need for need in task.needs if state.tasks[need].status.final and state.tasks[need].status is not TaskStatus.LANDED]
+    if lost:
+        return End(task.id, TaskStatus.BLOCKED, f"{lost[0]} did not land")
+    if now.refusals and (now.hopeless or now.generation >= task.attempts):
+        return End(task.id, TaskStatus.FAILED, now.refusals[-1].reason)
+    if state.stopping:
+        return End(task.id, TaskStatus.CANCELLED, state.stopping)
+    return None
+
+
+def _starts(plan: Plan, state: RunState, jobs: int) -> tuple[Start, ...]:
+    free = jobs - len(state.with_status(TaskStatus.WORKING))
+    ready = [
+        Start(task.id, state.tasks[task.id].generation + 1)
+        for task in plan.tasks
+        if state.tasks[task.id].status is TaskStatus.WAITING
+        and all(state.tasks[need].status is TaskStatus.LANDED for need in task.needs)
+    ]
+    return tuple(ready[: max(free, 0)])
+
+
+def _landings(state: RunState) -> tuple[Land, ...]:
+    if state.with_status(TaskStatus.LANDING):
+        return ()
+    return tuple(Land(task) for task in state.with_status(TaskStatus.SUBMITTED)[:1])
+
+
+def verdict(state: RunState) -> str:
+    """Return what the run came to: `landed` (all of it), `partial`, or `failed` (nothing)."""
+    landed = len(state.with_status(TaskStatus.LANDED))
+    if landed == len(state.tasks):
+        return "landed"
+    return "partial" if landed else "failed"

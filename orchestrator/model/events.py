@@ -1,0 +1,246 @@
+"""Everything that can happen in a run: frozen values that are written down, folded into the state, and told to people.
+
+One event has three readers: `model.state` (what is so now), the printers (what to tell), and `report` (what it came to).
+`as_json` and `from_json` are the stored form; a field that an older version did not write takes its default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from orchestrator.model.finding import CheckResult
+from orchestrator.model.outcome import OutcomeStatus
+
+__all__ = [
+    "Assigned",
+    "AttemptEnded",
+    "AttemptStarted",
+    "Checked",
+    "ContractsPublished",
+    "Event",
+    "Landed",
+    "LandingStarted",
+    "Noticed",
+    "Refused",
+    "Reported",
+    "RunEnded",
+    "RunStarted",
+    "StopRequested",
+    "Submitted",
+    "TaskEnded",
+    "event_as_json",
+    "event_from_json",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run of a plan's `tasks` (ids, in plan order) begins on a base branch."""
+
+    kind: ClassVar[str] = "run-started"
+    run: str
+    plan: str
+    tasks: tuple[str, ...]
+    plan_sha256: str
+    mode: str
+    base: str
+    commit: str
+    jobs: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractsPublished:
+    """The contracts stand on the base branch; `commit` is None if they stood there already, or there are none."""
+
+    kind: ClassVar[str] = "contracts-published"
+    commit: str | None
+    files: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """A generation of a task is given to an agent, which will sit down in a moment."""
+
+    kind: ClassVar[str] = "assigned"
+    task: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """An agent has its worktree and starts on a generation of a task, on top of `commit`."""
+
+    kind: ClassVar[str] = "attempt-started"
+    task: str
+    generation: int
+    commit: str
+    branch: str
+    worktree: str
+    agent: str
+    model: str
+    session: str
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """An agent says something, or claims or finishes a TODO; `text` is untrusted."""
+
+    kind: ClassVar[str] = "reported"
+    task: str
+    generation: int
+    action: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """An agent has stopped; what it left is on the attempt's branch."""
+
+    kind: ClassVar[str] = "attempt-ended"
+    task: str
+    generation: int
+    status: OutcomeStatus
+    reason: str
+    seconds: float
+    cost_usd: float
+    turns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A check has given its verdict, on the agent's work (`submission`) or on the merged tree (`landing`)."""
+
+    kind: ClassVar[str] = "checked"
+    task: str
+    generation: int
+    stage: str
+    result: CheckResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The work has passed its checks and waits to land."""
+
+    kind: ClassVar[str] = "submitted"
+    task: str
+    generation: int
+    commit: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A generation did not make it; `feedback` is handed to the next one, `final` says that trying again is useless."""
+
+    kind: ClassVar[str] = "refused"
+    task: str
+    generation: int
+    reason: str
+    feedback: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandingStarted:
+    """A task's work is being merged and gated."""
+
+    kind: ClassVar[str] = "landing-started"
+    task: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """A task's work is on the base branch: `commit` is its new tip, `tree` the tree that was tested."""
+
+    kind: ClassVar[str] = "landed"
+    task: str
+    generation: int
+    commit: str
+    tree: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnded:
+    """A task will not land: `failed`, `blocked` by a need that did not land, or `cancelled`."""
+
+    kind: ClassVar[str] = "task-ended"
+    task: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested:
+    """Nothing more is started: a limit of the run is used up, or somebody wants it to end (then nothing more `lands`)."""
+
+    kind: ClassVar[str] = "stop-requested"
+    reason: str
+    lands: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """Something the user should know that changes nothing."""
+
+    kind: ClassVar[str] = "noticed"
+    text: str
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The run is over."""
+
+    kind: ClassVar[str] = "run-ended"
+    status: str
+    commit: str
+    seconds: float
+
+
+Event = (
+    RunStarted
+    | ContractsPublished
+    | Assigned
+    | AttemptStarted
+    | Reported
+    | AttemptEnded
+    | Checked
+    | Submitted
+    | Refused
+    | LandingStarted
+    | Landed
+    | TaskEnded
+    | StopRequested
+    | Noticed
+    | RunEnded
+)
+
+_BY_KIND: dict[str, type[Any]] = {cls.kind: cls for cls in Event.__args__}
+
+
+def event_as_json(event: Event) -> dict[str, Any]:
+    """Return the stored form of an event: its kind and its fields, all JSON values."""
+    values = {f.name: getattr(event, f.name) for f in fields(event)}
+    if isinstance(event, Checked):
+        values["result"] = event.result.as_json()
+    return {"kind": event.kind, **values}
+
+
+def event_from_json(data: dict[str, Any]) -> Event:
+    """Return the event that `event_as_json` wrote."""
+    values = {k: v for k, v in data.items() if k not in {"kind", "at"}}
+    cls = _BY_KIND[data["kind"]]
+    if cls is Checked:
+        values["result"] = CheckResult.from_json(values["result"])
+    if cls is RunStarted:
+        values["tasks"] = tuple(values["tasks"])
+    if cls is AttemptEnded:
+        values["status"] = OutcomeStatus(values["status"])
+    event: Event = cls(**values)
+    return event

@@ -1,0 +1,28 @@
+"""Why a generation was refused, in words that its successor can act on. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.model.finding import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.model.finding import CheckResult
+
+__all__ = ["feedback_on"]
+
+_MOST = 50
+
+
+def feedback_on(checks: Iterable[CheckResult]) -> str:
+    """Return every error of the failed checks, a line each, up to 50 a check."""
+    lines = []
+    for check in checks:
+        errors = [v for v in check.violations if v.severity is Severity.ERROR]
+        lines.append(f"The check {check.name} failed:")
+        lines += [f"- {v}" for v in errors[:_MOST]]
+        if len(errors) > _MOST:
+            lines.append(f"- and {len(errors) - _MOST} more like these")
+    return "\n".join(lines)

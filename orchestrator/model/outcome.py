@@ -1,0 +1,35 @@
+"""How an agent's attempt ended, as a value: a failing agent is a result, not an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Outcome", "OutcomeStatus"]
+
+
+class OutcomeStatus(StrEnum):
+    """The ways an attempt can end."""
+
+    DONE = "done"            # the agent says it has finished
+    FAILED = "failed"        # the agent gave up, or its program failed
+    TIMED_OUT = "timed-out"  # it used up its wall time
+    STALLED = "stalled"      # it was silent for too long
+    STOPPED = "stopped"      # we stopped it: the run ends, or somebody cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an attempt ended, what it cost, and the agent's own last words (untrusted text)."""
+
+    status: OutcomeStatus
+    reason: str = ""
+    summary: str = ""
+    seconds: float = 0.0
+    cost_usd: float = 0.0
+    turns: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Tell whether there is work to look at."""
+        return self.status is OutcomeStatus.DONE

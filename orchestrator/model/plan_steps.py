@@ -1,0 +1,152 @@
+"""The steps of a script task as values; the one key of a step says which it is (`docs/plan.md`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from orchestrator.model.plan_values import Duration, RepoPath, Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = [
+    "STEP_NAMES",
+    "ApplyPatch",
+    "ClaimTodo",
+    "DeleteFile",
+    "Fail",
+    "FileText",
+    "FinishTodo",
+    "OnlyWhen",
+    "Report",
+    "RunCommand",
+    "Sleep",
+    "Step",
+    "When",
+    "WriteFile",
+    "each_step",
+]
+
+
+class FileText(Strict):
+    """A file and its text: written in the plan, or read from a file beside it (`from`)."""
+
+    path: RepoPath = Field(description="the file's path in the repository")
+    text: str | None = None
+    source: str | None = Field(default=None, alias="from", min_length=1, description="a file beside the plan")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> FileText:
+        if (self.text is None) == (self.source is None):
+            raise ValueError("a 'write' step needs 'path' and either 'text' or 'from'")
+        return self
+
+
+class When(Strict):
+    """Steps that only one generation runs."""
+
+    generation: int = Field(ge=1, description="the attempt that runs them, counted from 1")
+    do: tuple[Step, ...] = Field(description="the steps")
+
+
+class WriteFile(Strict):
+    """Step: write a file, creating folders."""
+
+    write: FileText
+
+
+class DeleteFile(Strict):
+    """Step: delete a file."""
+
+    delete: RepoPath
+
+
+class ApplyPatch(Strict):
+    """Step: apply a git patch (`git diff --binary` form), its path relative to the plan file."""
+
+    patch: str = Field(min_length=1)
+
+
+class RunCommand(Strict):
+    """Step: run a shell command; a non-zero exit fails the attempt."""
+
+    run: str = Field(min_length=1)
+
+
+class ClaimTodo(Strict):
+    """Step: claim a TODO on the board."""
+
+    claim: str
+
+
+class FinishTodo(Strict):
+    """Step: report a claimed TODO as done."""
+
+    done: str
+
+
+class Report(Strict):
+    """Step: say something on the board."""
+
+    report: str
+
+
+class Sleep(Strict):
+    """Step: wait; seconds."""
+
+    sleep: Duration
+
+
+class Fail(Strict):
+    """Step: end this attempt as failed, with a reason."""
+
+    fail: str
+
+
+class OnlyWhen(Strict):
+    """Step: run steps in one generation only."""
+
+    when: When
+
+
+STEP_NAMES = ("write", "delete", "patch", "run", "claim", "done", "report", "sleep", "fail", "when")
+
+
+def _step_tag(value: object) -> str | None:
+    """Return which step a mapping (or a step) is, by its one key."""
+    if isinstance(value, dict):
+        return next((f"step-{k}" for k in value if k in STEP_NAMES), None)
+    return next((f"step-{k}" for k in STEP_NAMES if hasattr(value, k)), None)
+
+
+Step = Annotated[
+    Annotated[WriteFile, Tag("step-write")]
+    | Annotated[DeleteFile, Tag("step-delete")]
+    | Annotated[ApplyPatch, Tag("step-patch")]
+    | Annotated[RunCommand, Tag("step-run")]
+    | Annotated[ClaimTodo, Tag("step-claim")]
+    | Annotated[FinishTodo, Tag("step-done")]
+    | Annotated[Report, Tag("step-report")]
+    | Annotated[Sleep, Tag("step-sleep")]
+    | Annotated[Fail, Tag("step-fail")]
+    | Annotated[OnlyWhen, Tag("step-when")],
+    Discriminator(
+        _step_tag,
+        custom_error_type="unknown_step",
+        custom_error_message=f"a step is a mapping with one of the keys {', '.join(STEP_NAMES)}",
+    ),
+]
+"""One step of a script task."""
+
+
+def each_step(steps: Iterable[Step], where: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Step]]:
+    """Yield every step with the keys and indices that lead to it, those under a `when` behind it."""
+    for index, step in enumerate(steps):
+        yield (*where, index), step
+        if isinstance(step, OnlyWhen):
+            yield from each_step(step.when.do, (*where, index, "when", "do"))
+
+
+When.model_rebuild()  # it holds steps, which are defined after it

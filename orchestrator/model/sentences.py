@@ -1,0 +1,63 @@
+"""What happened, in sentences for people. Text that came from an agent is made harmless first. Pure."""
+
+from __future__ import annotations
+
+from orchestrator.model import events as happened
+from orchestrator.model.finding import Severity
+from orchestrator.model.trailers import clean_text
+
+__all__ = ["sentence_for"]
+
+
+def sentence_for(event: happened.Event) -> str:
+    """Return one line about an event; an empty text if it says nothing that another event does not."""
+    text = _about_task(event) if getattr(event, "task", None) is not None else _about_run(event)
+    return clean_text(text)
+
+
+def _about_run(event: happened.Event) -> str:
+    match event:
+        case happened.RunStarted():
+            return f"Run {event.run} of {event.plan} on {event.base} at {event.commit[:12]}, up to {event.jobs} agents at once."
+        case happened.ContractsPublished(commit=None, files=0):
+            return ""
+        case happened.ContractsPublished(commit=None):
+            return f"The contracts ({event.files} files) stand on the base branch already."
+        case happened.ContractsPublished():
+            return f"The contracts ({event.files} files) are committed as {(event.commit or '')[:12]}."
+        case happened.StopRequested():
+            return f"Stopping: {event.reason}."
+        case happened.Noticed():
+            return event.text
+        case happened.RunEnded():
+            return f"The run is over: {event.status}, {event.seconds:.1f} s."
+    return ""
+
+
+def _about_task(event: happened.Event) -> str:
+    match event:
+        case happened.AttemptStarted():
+            again = f", generation {event.generation}" if event.generation > 1 else ""
+            return f"{event.task}: {event.agent} ({event.model}) starts{again}."
+        case happened.Reported():
+            return f"{event.task}: {event.action} {event.text}"
+        case happened.AttemptEnded():
+            why = f": {event.reason}" if event.reason else ""
+            return f"{event.task}: the agent is {event.status} after {event.seconds:.1f} s{why}"
+        case happened.Checked() if not event.result.passed:
+            errors = [v for v in event.result.violations if v.severity is Severity.ERROR]
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            return f"{event.task}: check {event.result.name} failed: {errors[0]}{more}"
+        case happened.Checked():
+            return f"{event.task}: check {event.result.name} passed." if event.stage == "landing" else ""
+        case happened.Submitted():
+            return f"{event.task}: submitted {event.files} changed file{'s' * (event.files != 1)}."
+        case happened.Refused():
+            return f"{event.task}: generation {event.generation} is refused: {event.reason}"
+        case happened.Landed():
+            return f"{event.task}: landed as {event.commit[:12]}."
+        case happened.TaskEnded():
+            return f"{event.task}: {event.status}: {event.reason}"
+        case happened.Noticed():
+            return f"{event.task}: {event.text}"
+    return ""
