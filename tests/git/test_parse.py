@@ -1,0 +1,46 @@
+"""Git's bytes as values, on bytes that git 2.39 printed."""
+
+from __future__ import annotations
+
+from orchestrator.git.parse import parse_blame, parse_commits, parse_merge, parse_raw_diff, parse_worktrees
+
+A, B, Z = "a" * 40, "b" * 40, "0" * 40
+
+
+def test_raw_diff_shows_each_side_and_keeps_undecodable_names() -> None:
+    out = f":100644 000000 {A} {Z} D\0old name\n.py\0:000000 120000 {Z} {B} A\0caf".encode() + b"\xe9\0"
+    gone, link = parse_raw_diff(out)
+    assert (gone.path, gone.deleted, gone.added) == ("old name\n.py", True, False)
+    assert (link.path, link.is_link, link.new_blob) == ("caf\udce9", True, B)
+
+
+def test_raw_diff_skips_the_commit_lines_of_log() -> None:
+    out = f"{A}\0:160000 160000 {A} {B} M\0sub\0{B}\0".encode()
+    (change,) = parse_raw_diff(out)
+    assert change.is_submodule
+
+
+def test_merge_lists_each_path_in_conflict_once() -> None:
+    assert parse_merge(f"{A}\0".encode()).conflicts == ()
+    merged = parse_merge(f"{A}\0a.py\0b.py\0a.py\0".encode())
+    assert (merged.tree, merged.conflicts) == (A, ("a.py", "b.py"))
+
+
+def test_worktrees_with_and_without_a_branch() -> None:
+    out = f"worktree /r\0HEAD {A}\0branch refs/heads/main\0\0worktree /w x\0HEAD {A}\0detached\0prunable gone\0\0".encode()
+    first, second = parse_worktrees(out)
+    assert (first.path, first.branch, first.prunable) == ("/r", "main", False)
+    assert (second.path, second.branch, second.prunable) == ("/w x", None, True)
+
+
+def test_blame_gives_the_number_in_the_final_file_and_the_text_without_its_line_end() -> None:
+    out = f"{A} 7 1 2\nauthor X\nfilename old\n\tone\r\n{A} 8 2\n\t\ttwo\n{B} 1 3 1\nauthor Y\n\t{A} 9 9\n".encode()
+    lines = parse_blame(out)
+    assert [(line.number, line.commit, line.text) for line in lines] == [(1, A, "one"), (2, A, "\ttwo"), (3, B, f"{A} 9 9")]
+
+
+def test_commits_with_several_parents_and_paragraphs() -> None:
+    out = f"{A}\0{B} {Z}\0subject\n\nbody\n\0\n{B}\0\0root\n\0\n".encode()
+    first, second = parse_commits(out)
+    assert (first.id, first.parents, first.message) == (A, (B, Z), "subject\n\nbody\n")
+    assert (second.id, second.parents) == (B, ())
