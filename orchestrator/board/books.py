@@ -1,0 +1,129 @@
+"""The documents of one board, kept in step with its log: what is written is persisted first, and shown only then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.board import schema
+from orchestrator.board.document import NO_CHANGE, Append, Document
+from orchestrator.board.frame import GONE, Frame
+from orchestrator.board.log import replay
+from orchestrator.errors import BoardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.board.document import Change
+    from orchestrator.board.log import BoardLog
+
+__all__ = ["Books"]
+
+
+class Books:
+    """`ctl` and the agents' documents, rebuilt from the log; the only writer of `ctl`."""
+
+    def __init__(
+        self,
+        log: BoardLog,
+        clock: Callable[[], float],
+        *,
+        publish: Callable[[bytes], None],
+        stopped: Callable[[str], None],
+    ) -> None:
+        """Rebuild the documents.
+
+        `publish` is called with every update of `ctl` once it is in the log; `stopped` with the reason when
+        the log fails: the documents are then ahead of it, and nothing of them may be shown to anybody any
+        more.
+
+        Raises:
+            BoardError: the log does not hold a board.
+        """
+        self._log = log
+        self._clock = clock
+        self._publish = publish
+        self._stopped = stopped
+        self._broken: str | None = None
+        frames = list(log.replay())
+        self.documents = replay(frames)
+        self.ctl = self.documents.setdefault(schema.CTL, Document())
+        self._gone = {frame.topic for frame in frames if frame.update == GONE}
+        entries = self.ctl.entries(schema.LOG)
+        self._sequence = schema.decode_entry(entries[-1]).seq if entries else 0
+
+    def usable(self) -> None:
+        """Do nothing, or raise.
+
+        Raises:
+            BoardError: the log failed before, so nothing can be promised any more.
+        """
+        if self._broken is not None:
+            raise BoardError(f"the board stopped: {self._broken}")
+
+    def write(self, *changes: Change) -> None:
+        """Change `ctl`: one transaction, one record in the log, one update for others."""
+        self.usable()
+        try:
+            update = self.ctl.write(*changes)
+        except BoardError as fault:
+            self._stop(fault)
+            raise
+        if update != NO_CHANGE:
+            self._persist(Frame(topic=schema.CTL, update=update))
+            self._publish(update)
+
+    def record(self, kind: str, fields: Mapping[str, Any], *changes: Change) -> None:
+        """Change `ctl`, and say in its log what happened, in one transaction.
+
+        Raises:
+            BoardError: a field is not JSON, or has a name that every entry has; nothing was changed.
+        """
+        entry = schema.LogEntry(seq=self._sequence + 1, at=self._clock(), kind=kind, fields=fields)
+        self.write(*changes, Append(array=schema.LOG, value=schema.encode_entry(entry), keep=schema.LOG_KEPT))
+        self._sequence += 1
+
+    def join(self, topic: str) -> Document:
+        """Return the document of an agent that takes part, a new one if there is none yet.
+
+        Raises:
+            BoardError: it was dropped; its client ids and requests must not come back.
+        """
+        self.usable()
+        if topic in self._gone:
+            raise BoardError(f"{topic} was dropped; come back under a new incarnation")
+        return self.documents.setdefault(topic, Document())
+
+    def take_in(self, topic: str, update: bytes) -> Document:
+        """Apply an agent's update to its document, and return that.
+
+        Raises:
+            BoardError: it does not fit; the document must be dropped.
+        """
+        self.usable()
+        document = self.documents[topic]
+        if update not in (GONE, NO_CHANGE):
+            document.apply(update)
+            self._persist(Frame(topic=topic, update=update))
+        return document
+
+    def forget(self, topic: str) -> None:
+        """Drop an agent's document for good."""
+        self._persist(Frame(topic=topic, update=GONE))
+        self._gone.add(topic)
+        del self.documents[topic]
+
+    def topics_of(self, agent: str) -> list[str]:
+        """Return the topics of an agent's documents."""
+        topics = [topic for topic in self.documents if topic != schema.CTL]
+        return [topic for topic in topics if schema.parse_agent_topic(topic).agent == agent]
+
+    def _persist(self, frame: Frame) -> None:
+        try:
+            self._log.append((frame,))
+        except BoardError as fault:
+            self._stop(fault)
+            raise
+
+    def _stop(self, fault: BoardError) -> None:
+        self._broken = fault.message
+        self._stopped(fault.message)
