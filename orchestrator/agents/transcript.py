@@ -1,0 +1,56 @@
+"""The transcript of one attempt: what the agent was told, did and said, as JSON lines, up to a bound."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Transcript"]
+
+_LIMIT = 32 * 1024 * 1024
+
+
+class Transcript:
+    """An append-only file of `{"at": seconds since the epoch, "event": …}` lines.
+
+    After `limit` bytes it takes one last line that says so, and nothing more: an agent cannot fill the disk by talking.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, limit: int = _LIMIT) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file = path.open("ab", buffering=0)
+        self._clock = clock
+        self._left = limit
+
+    def write(self, event: str, **values: object) -> None:
+        """Append one line."""
+        if self._left <= 0:
+            return
+        line = json.dumps({"at": round(self._clock(), 3), "event": event, **values}, ensure_ascii=True) + "\n"
+        self._left -= len(line)
+        self._file.write(line.encode("ascii"))
+        if self._left <= 0:
+            self._file.write(b'{"event": "truncated", "text": "this transcript has reached its limit"}\n')
+
+    def output(self, chunk: bytes) -> None:
+        """Append what a process printed."""
+        self.write("output", text=chunk.decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,160 @@
+"""Commands that only look: `status`, `log`, `board`, `blame`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.common import json_option, open_repository, repo_option, run_folder
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.git.repository import Repository
+    from orchestrator.model.state import RunState
+    from orchestrator.provenance import Origin
+
+__all__ = ["blame", "board", "log", "status"]
+
+
+@click.command()
+@click.argument("run", required=False)
+@repo_option
+@json_option
+def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
+    """Show where RUN (default: the newest) stands."""
+    from orchestrator.model.state import TaskStatus
+
+    folder = run_folder(open_repository(repo), run)
+    state = _state_of(folder)
+    rows = [
+        {"id": task_id, "status": task.status.value, "generation": task.generation, "reason": task.reason or None}
+        for task_id, task in state.tasks.items()
+    ]
+    over = state.ended.status if state.ended else "not ended"
+    if as_json:
+        click.echo(json.dumps({"run": folder.name, "status": over, "tasks": rows}))
+        return
+    landed = len(state.with_status(TaskStatus.LANDED))
+    click.echo(f"{folder.name}: {over}, {landed} of {len(rows)} tasks landed")
+    for row in rows:
+        click.echo(f"  {row['id']:24} {row['status']:10} gen {row['generation']}  {row['reason'] or ''}".rstrip())
+
+
+def _state_of(folder: Path) -> RunState:
+    from orchestrator.journal import read_journal
+    from orchestrator.model.state import RunState, fold
+
+    state = RunState()
+    for _, event in read_journal(folder / "journal.jsonl"):
+        state = fold(state, event)
+    return state
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--task", help="Only what happened to this task.")
+@repo_option
+@json_option
+def log(*, run: str | None, task: str | None, repo: Path | None, as_json: bool) -> None:
+    """Show what happened in RUN (default: the newest), in order."""
+    from orchestrator.journal import read_journal
+    from orchestrator.model.events import event_as_json
+    from orchestrator.model.sentences import sentence_for
+
+    folder = run_folder(open_repository(repo), run)
+    for at, event in read_journal(folder / "journal.jsonl"):
+        if task is not None and getattr(event, "task", None) != task:
+            continue
+        if as_json:
+            click.echo(json.dumps({"at": at, **event_as_json(event)}))
+        elif sentence := sentence_for(event):
+            click.echo(f"{time.strftime('%H:%M:%S', time.localtime(at))}  {sentence}")
+
+
+@click.command()
+@click.argument("run", required=False)
+@repo_option
+@json_option
+def board(*, run: str | None, repo: Path | None, as_json: bool) -> None:
+    """Show the shared board of RUN (default: the newest) as text."""
+    from orchestrator.board.log import read_board
+    from orchestrator.board.snapshot import render, take
+
+    folder = run_folder(open_repository(repo), run)
+    seen = take(read_board(folder / "board.log"))
+    click.echo(json.dumps(seen.as_json()) if as_json else render(seen))
+
+
+@click.command()
+@click.argument("place", metavar="PATH[:LINE]", required=False)
+@click.option("--task", help="Show which lines this task wrote, in all files.")
+@click.option("--rev", help="At this revision (default: the newest run's base branch, else HEAD).")
+@repo_option
+@json_option
+def blame(*, place: str | None, task: str | None, rev: str | None, repo: Path | None, as_json: bool) -> None:
+    """Tell which task, agent and model wrote each line of PATH, or its line LINE; or all that a task wrote."""
+    from orchestrator.provenance import lines_of_task, origins
+
+    if (place is None) == (task is None):
+        raise click.UsageError("Say either PATH[:LINE] or --task ID.")
+    repository = open_repository(repo)
+    revision = rev or _base_of_newest_run(repository)
+    if task is not None:
+        files = lines_of_task(repository.own, revision, task)
+        if as_json:
+            click.echo(json.dumps({"task": task, "files": files}))
+            return
+        for path, spans in files.items():
+            click.echo(f"{path}: " + ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in spans))
+        return
+    assert place is not None
+    path, line = _split_place(repository, place)
+    for origin in origins(repository.own, revision, path, line):
+        click.echo(json.dumps(origin.as_json()) if as_json else _blame_line(origin))
+
+
+def _base_of_newest_run(repository: Repository) -> str:
+    from orchestrator.git import query
+    from orchestrator.journal import read_journal
+    from orchestrator.model.events import RunStarted
+
+    for folder in repository.runs():
+        if (folder / "journal.jsonl").is_file():
+            for _, event in read_journal(folder / "journal.jsonl"):
+                if isinstance(event, RunStarted) and query.tip(repository.own, event.base):
+                    return f"refs/heads/{event.base}"
+                break
+    return "HEAD"
+
+
+def _split_place(repository: Repository, place: str) -> tuple[str, int | None]:
+    """Return the path as git stores it, and the line; a file whose name ends in `:7` is found first."""
+    path, colon, number = place.rpartition(":")
+    line = int(number) if colon and number.isdigit() and not _exists(repository, place) else None
+    return _from_root(repository, path if line is not None else place), line
+
+
+def _exists(repository: Repository, place: str) -> bool:
+    return (Path.cwd() / place).is_file() or bool(repository.work_tree and (repository.work_tree / place).is_file())
+
+
+def _from_root(repository: Repository, path: str) -> str:
+    """Return a path that counts from here as one that counts from the repository's root, if here is inside it."""
+    root, here = repository.work_tree, Path.cwd().resolve()
+    if root is None or not here.is_relative_to(root):
+        return path if not (root and Path(path).is_absolute()) else os.path.relpath(path, root)
+    wanted = os.path.relpath(os.path.normpath(here / path), root)
+    if wanted.startswith(".."):
+        raise UsageError(f"{path} lies outside the repository {root}.")
+    return wanted
+
+
+def _blame_line(origin: Origin) -> str:
+    by = origin.provenance
+    who = f"{by.task} gen {by.generation} {by.agent} {by.model}" if by else "not written by a run"
+    return f"{origin.commit[:12]} {who:44} {origin.line:5}  {origin.text}"

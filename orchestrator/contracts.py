@@ -1,0 +1,48 @@
+"""Contracts first: what the plan agrees on is written and committed to the base branch before any agent starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import LandingError
+from orchestrator.git import change, query
+from orchestrator.model.plan import spec_hash
+from orchestrator.model.trailers import Provenance, message_with
+from orchestrator.planfile import contract_files, contracts_hash
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.base_branch import BaseBranch
+    from orchestrator.git.parse import CommitId
+    from orchestrator.planfile import LoadedPlan
+
+__all__ = ["publish_contracts"]
+
+
+def publish_contracts(loaded: LoadedPlan, base: BaseBranch, run: str, index: Path) -> CommitId | None:
+    """Commit the contracts to the base branch, and return the commit; None if the branch has exactly them already.
+
+    Raises:
+        BaseBranchError: a checkout of the branch is in the way.
+        LandingError: somebody moved the branch at the same moment.
+    """
+    files = contract_files(loaded)
+    if not files:
+        return None
+    git = base.repository.objects.at(index=index)
+    tip = base.tip()
+    tree = change.tree_with(git, tip, files)
+    if tree == query.tree_of(git, tip):
+        return None
+    digest = contracts_hash(files)
+    provenance = Provenance(
+        run=run, task="contracts", track="-", generation=1, session="orch", agent="plan", model="plan@1",
+        spec_hash=spec_hash(loaded.plan.contracts), context_hash=loaded.sha256[:16], contracts_hash=digest,
+        content_hash=digest, work_product=f"refs/heads/{base.name}",
+    )  # fmt: skip
+    subject = f"contracts: what {loaded.plan.name} agrees on"
+    commit = change.commit_tree(git, tree, [tip], message_with(subject, "", provenance), "contracts plan plan@1")
+    if not base.advance(tip, commit):
+        raise LandingError(f"{base.name} moved while the contracts were written.", hint="Run again.")
+    return commit

@@ -1,0 +1,230 @@
+"""The crew: one attempt at one task, from claim to submission. It meets landing through events only."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.agents.base import Assignment
+from orchestrator.agents.briefing import briefing_for
+from orchestrator.agents.transcript import Transcript
+from orchestrator.checks.submission import check_boundary, check_contracts
+from orchestrator.errors import BoardError, GitError
+from orchestrator.git import change
+from orchestrator.model import events as happened
+from orchestrator.model.claims import GrantState
+from orchestrator.model.feedback import feedback_on
+from orchestrator.model.plan import spec_hash
+from orchestrator.model.trailers import Provenance, message_with
+from orchestrator.planfile import contract_files, contracts_hash
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from orchestrator.board.seat import Seat
+    from orchestrator.context import RunContext
+    from orchestrator.git.parse import Change, CommitId
+    from orchestrator.model.finding import CheckResult
+    from orchestrator.model.outcome import Outcome
+    from orchestrator.model.plan import Task
+    from orchestrator.model.state import TaskState
+    from orchestrator.worktrees import Captured, Workspace
+
+__all__ = ["attempt", "branch_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """One generation of one task, and what it is known by."""
+
+    context: RunContext
+    task: Task
+    generation: int
+    session: str
+    commit: CommitId
+    briefing: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.task.id}.gen-{self.generation}"
+
+    @property
+    def branch(self) -> str:
+        return branch_of(self.context.run, self.task.id, self.generation)
+
+    def provenance(self, changes: Iterable[Change]) -> Provenance:
+        """Return what the trailers of this attempt's commit say."""
+        loaded = self.context.loaded
+        return Provenance(
+            run=self.context.run,
+            task=self.task.id,
+            track=self.task.track or "-",
+            generation=self.generation,
+            session=self.session,
+            agent=self.task.agent,
+            model=self.context.agents[self.task.agent].model,
+            spec_hash=spec_hash(self.task),
+            context_hash=hashlib.sha256(f"{self.commit}\0{self.briefing}".encode()).hexdigest()[:16],
+            contracts_hash=contracts_hash(contract_files(loaded)),
+            content_hash=_content_hash(changes),
+            work_product=f"refs/heads/{self.branch}",
+        )
+
+
+def branch_of(run: str, task: str, generation: int) -> str:
+    """Return the branch that keeps the work of a generation."""
+    return f"orch/{run}/{task}/gen-{generation}"
+
+
+async def attempt(context: RunContext, task: Task, state: TaskState, generation: int) -> None:
+    """Run one generation of a task; it ends in a `Submitted` or a `Refused` event, whatever the agent does."""
+    earlier = [(r.generation, branch_of(context.run, task.id, r.generation), r.feedback) for r in state.refusals]
+    texts = {path: content.decode("utf-8", "replace") for path, content in contract_files(context.loaded).items()}
+    this = _Attempt(
+        context=context,
+        task=task,
+        generation=generation,
+        session=uuid.uuid4().hex[:12],
+        commit=await asyncio.to_thread(context.base.tip),
+        briefing=briefing_for(context.loaded.plan, task, texts, earlier),
+    )
+    async with _seat(this) as seat:
+        async with context.worktrees.attempt(this.name, this.branch, this.commit) as space:
+            outcome = await _work(this, space, seat)
+            try:
+                captured = await space.capture()
+            except GitError as error:
+                _refuse(this, "git cannot take in the files that the agent left", error.stderr)
+                return
+            commit = await asyncio.to_thread(_keep, this, space, captured, outcome)
+        if not outcome.done:
+            _refuse(this, f"the agent {outcome.status}: {outcome.reason}", outcome.reason)
+            return
+        failed = [check for check in await asyncio.to_thread(_check, this, captured) if not check.passed]
+        if failed:
+            _refuse(this, f"check {failed[0].name} failed", feedback_on(failed))
+            return
+        await seat.submit(task.id, generation, commit)
+        files = len(captured.changes)
+        context.emit(happened.Submitted(task=task.id, generation=generation, commit=commit, files=files))
+
+
+@asynccontextmanager
+async def _seat(this: _Attempt) -> AsyncIterator[Seat]:
+    """Sit down at the board and hold the task there, under this generation, for as long as the attempt takes."""
+    hub = this.context.hub
+    hub.open(this.task.id, at_least=this.generation - 1)
+    seat = await hub.seat(this.name)
+    try:
+        granted = await seat.claim(this.task.id)
+        if granted != this.generation:
+            raise BoardError(f"The board grants generation {granted} of {this.task.id}, the run is at {this.generation}.")
+        yield seat
+    finally:
+        seat.close()
+        hub.drop(this.name, reason="the attempt is over")
+
+
+async def _work(this: _Attempt, space: Workspace, seat: Seat) -> Outcome:
+    """Let the agent work, and say so."""
+    context, task = this.context, this.task
+    agent = context.agents[task.agent]
+    briefing_file = context.folder / "prompts" / f"{this.name}.md"
+    briefing_file.parent.mkdir(exist_ok=True)
+    briefing_file.write_text(this.briefing)
+    transcript_path = context.folder / "transcripts" / f"{this.name}.jsonl"
+    context.emit(
+        happened.AttemptStarted(
+            task=task.id, generation=this.generation, commit=this.commit, branch=this.branch, worktree=str(space.folder),
+            agent=task.agent, model=agent.model, session=this.session,
+            transcript=str(transcript_path.relative_to(context.folder)),
+        )
+    )  # fmt: skip
+    with Transcript(transcript_path) as transcript:
+        transcript.write("briefing", text=this.briefing)
+        assignment = Assignment(
+            run=context.run, task=task, generation=this.generation, session=this.session, branch=this.branch,
+            commit=this.commit, folder=space.folder, briefing=this.briefing, briefing_file=briefing_file,
+            sources=context.loaded.sources, desk=_Desk(this, seat), transcript=transcript,
+            apply_patch=space.apply_patch, stop=context.stop_agents,
+        )  # fmt: skip
+        outcome = await agent.work(assignment)
+        transcript.write("outcome", status=outcome.status.value, reason=outcome.reason)
+    context.emit(
+        happened.AttemptEnded(
+            task=task.id, generation=this.generation, status=outcome.status, reason=outcome.reason,
+            seconds=outcome.seconds, cost_usd=outcome.cost_usd, turns=outcome.turns,
+        )
+    )  # fmt: skip
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """The board as the agent of one attempt sees it; whatever it does there is told."""
+
+    this: _Attempt
+    seat: Seat
+
+    async def claim(self, todo: str) -> None:
+        await self.seat.claim(f"{self.this.task.id}/{todo}")
+        self._tell("claims", todo)
+
+    async def done(self, todo: str) -> None:
+        await self.seat.done(f"{self.this.task.id}/{todo}")
+        self._tell("finishes", todo)
+
+    async def report(self, text: str) -> None:
+        await self.seat.report(text)
+        self._tell("says", text)
+
+    def _tell(self, action: str, text: str) -> None:
+        self.this.context.emit(
+            happened.Reported(task=self.this.task.id, generation=self.this.generation, action=action, text=text)
+        )
+
+
+def _keep(this: _Attempt, space: Workspace, captured: Captured, outcome: Outcome) -> CommitId:
+    """Commit what the attempt left, finished or not, and let its folder go. The message is ours; an agent's own is not used."""
+    git = this.context.repository.objects
+    provenance = this.provenance(captured.changes)
+    message = message_with(f"{this.task.id}: {this.task.title or this.task.id}", outcome.summary, provenance)
+    author = f"{provenance.task} {provenance.agent} {provenance.model}"
+    commit = change.commit_tree(git, captured.tree, [this.commit], message, author)
+    refs = {f"refs/heads/{this.branch}": commit}
+    if captured.agent_head:
+        refs[f"refs/orch/{this.context.run}/{this.task.id}/gen-{this.generation}/agent-commits"] = captured.agent_head
+    space.kept_as(captured, refs)
+    return commit
+
+
+def _check(this: _Attempt, captured: Captured) -> list[CheckResult]:
+    """Run the checks that need no other task's work, and say what each found."""
+    git = this.context.repository.objects
+    entries = [e for e in this.context.loaded.plan.contracts.implementations if e.task == this.task.id]
+    boundary = this.context.boundaries[this.task.id]
+    results = [check_boundary(git, this.commit, captured.changes, boundary, captured.agent_changes)]
+    if entries:
+        results.append(check_contracts(git, captured.tree, entries))
+    for result in results:
+        this.context.emit(
+            happened.Checked(task=this.task.id, generation=this.generation, stage="submission", result=result)
+        )
+    return results
+
+
+def _refuse(this: _Attempt, reason: str, feedback: str) -> None:
+    this.context.hub.release(this.task.id, GrantState.OPEN, note=reason)
+    this.context.emit(
+        happened.Refused(task=this.task.id, generation=this.generation, reason=reason, feedback=feedback or reason)
+    )
+
+
+def _content_hash(changes: Iterable[Change]) -> str:
+    """Return 16 hex digits of the SHA-256 over path, mode and blob name of what the task changed, in path order."""
+    lines = sorted(f"{c.path}\0{c.new_mode}\0{c.new_blob}\n" for c in changes)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -1,0 +1,111 @@
+"""The driver: asks `model.decide` after everything that happens, and gives the orders that it answers with.
+
+Crew and landing know nothing of each other: work is submitted by one event, and dependants start because of another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.crew import attempt
+from orchestrator.errors import BaseBranchError, GitError, ProcessError, WorkspaceError
+from orchestrator.model import decide as to_do
+from orchestrator.model import events as happened
+from orchestrator.model.claims import GrantState
+from orchestrator.model.state import RunState, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.context import RunContext
+    from orchestrator.engine import Engine
+    from orchestrator.journal import Journal
+    from orchestrator.landing import Landing
+
+__all__ = ["Driver", "Recorder"]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Where everything that happens goes: into the journal, into the state, to the listener; then the driver is woken."""
+
+    state: RunState
+    tell: Callable[[happened.Event, RunState], None]
+    journal: Journal | None = None
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def emit(self, event: happened.Event) -> None:
+        """Write an event down, fold it in, and tell it."""
+        if self.journal is not None:
+            self.journal.append(event)
+        self.state = fold(self.state, event)
+        self.tell(event, self.state)
+        if not isinstance(event, happened.Reported | happened.Checked | happened.Noticed):
+            self.woken.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """Drives one run from its contracts to the last landing; `started` is when the run began (monotonic clock)."""
+
+    context: RunContext
+    recorder: Recorder
+    engine: Engine
+    landing: Landing
+    jobs: int
+    started: float
+
+    async def drive(self) -> None:
+        """Let agents work and land what they hand in, side by side, until every task's story is over."""
+        limit = self.context.loaded.plan.limits.wall
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self.recorder.woken.clear()
+                seconds = time.monotonic() - self.started
+                for action in to_do.decide(
+                    self.context.loaded.plan, self.recorder.state, jobs=self.jobs, seconds=seconds
+                ):
+                    if isinstance(action, to_do.Finish):
+                        return
+                    self._carry_out(action, group)
+                left = None if limit is None or self.recorder.state.stopping else max(limit - seconds, 0.0)
+                try:
+                    await asyncio.wait_for(self.recorder.woken.wait(), left)
+                except TimeoutError:
+                    continue  # the run's wall time is over; decide() will say so
+
+    def _carry_out(self, action: to_do.Action, group: asyncio.TaskGroup) -> None:
+        emit = self.recorder.emit
+        match action:
+            case to_do.Stop(reason):
+                emit(happened.StopRequested(reason=reason, lands=True))
+                self.context.stop_agents.set()
+            case to_do.End(task, status, reason):
+                emit(happened.TaskEnded(task=task, status=status.value, reason=reason))
+                self.context.hub.release(task, GrantState(status.value), note=reason)
+            case to_do.Start(task, generation):
+                emit(happened.Assigned(task=task, generation=generation))
+                group.create_task(self._attempt(task, generation), name=f"{task}.gen-{generation}")
+            case to_do.Land(task):
+                emit(happened.LandingStarted(task=task, generation=self.recorder.state.tasks[task].generation))
+                group.create_task(self._land(task), name=f"land {task}")
+
+    async def _attempt(self, task_id: str, generation: int) -> None:
+        task, state = self.context.loaded.plan.task(task_id), self.recorder.state.tasks[task_id]
+        key = f"{self.context.run}/{task_id}/{generation}/attempt"
+        try:
+            await self.engine.call("agents", key, attempt, self.context, task, state, generation)
+        except (BaseBranchError, GitError, ProcessError, WorkspaceError, OSError) as error:
+            # The machine's fault (a full disk, a branch deleted by hand), and no broken promise: the others go on.
+            self.context.hub.release(task_id, GrantState.OPEN, note=str(error))
+            self.recorder.emit(
+                happened.Refused(task=task_id, generation=generation, reason=str(error), feedback=str(error))
+            )
+
+    async def _land(self, task_id: str) -> None:
+        state = self.recorder.state
+        key = f"{self.context.run}/{task_id}/{state.tasks[task_id].generation}/land"
+        await self.engine.call("landing", key, self.landing.land, self.context.loaded.plan.task(task_id), state)

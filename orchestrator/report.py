@@ -1,0 +1,163 @@
+"""What became of a run: `report.json` for programs, and a summary for people, both from the same state."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.model.finding import ConflictKind, Severity
+from orchestrator.model.globs import Scope, overlapping_pairs
+from orchestrator.model.state import RunState, TaskState, TaskStatus
+from orchestrator.model.trailers import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from orchestrator.model.plan import Plan, Task
+    from orchestrator.planfile import LoadedPlan
+
+__all__ = ["Report", "report_of", "summary_of", "write_report"]
+
+Report = dict[str, Any]
+"""The content of `report.json` (`contracts/report.schema.json`)."""
+
+
+def report_of(plan: Plan, state: RunState) -> Report:
+    """Return the report of a run that has ended."""
+    started, ended = state.started, state.ended
+    assert started is not None
+    assert ended is not None
+    return {
+        "version": 1,
+        "run": started.run,
+        "plan": started.plan,
+        "mode": started.mode,
+        "status": ended.status,
+        "stopped": state.stopping or None,
+        "base": {"branch": started.base, "before": started.commit, "after": ended.commit},
+        "tasks": [_task(plan, task, state.tasks[task.id]) for task in plan.tasks],
+        "conflicts": _conflicts(plan, state),
+        "timings": _timings(state),
+        "cost_usd": round(state.cost_usd, 6),
+        "folder": started.folder,
+    }
+
+
+def write_report(loaded: LoadedPlan, state: RunState, folder: Path) -> Report:
+    """Write `report.json` into the run's folder, whole or not at all, and return it."""
+    report = report_of(loaded.plan, state)
+    temporary = folder / ".report.json"
+    temporary.write_text(json.dumps(report, indent=2) + "\n")
+    temporary.replace(folder / "report.json")
+    return report
+
+
+def _task(plan: Plan, task: Task, state: TaskState) -> dict[str, Any]:
+    attempt = state.attempt
+    return {
+        "id": task.id,
+        "title": task.title,
+        "status": state.status.value,
+        "reason": clean_text(state.reason) or None,
+        "generation": state.generation,
+        "commit": state.landed,
+        "branch": attempt.branch if attempt else None,
+        "agent": task.agent,
+        "model": attempt.model if attempt else plan.agent_of(task).model,
+        "seconds": round(state.seconds, 3),
+        "cost_usd": round(state.cost_usd, 6),
+        "transcript": attempt.transcript if attempt else None,
+        "refusals": [{"generation": r.generation, "reason": clean_text(r.reason)} for r in state.refusals],
+        "checks": [{"stage": c.stage, **c.result.as_json()} for c in state.checks],
+    }
+
+
+def _conflicts(plan: Plan, state: RunState) -> dict[str, Any]:
+    failed = [(task, check) for task, now in state.tasks.items() for check in now.failed_checks]
+    stages = Counter(check.stage for _, check in failed)
+    kinds = Counter(v.conflict for _, check in failed for v in check.result.violations if v.severity is Severity.ERROR)
+    resolved = Counter(
+        "auto" if plan.agent_of(plan.task(task)).kind == "script" else "ai"
+        for task, _ in failed
+        if state.tasks[task].status is TaskStatus.LANDED
+    )
+    return {
+        "prevented": _ordered_overlaps(plan),
+        "detected_early": stages["submission"],
+        "at_merge": stages["landing"],
+        "by_type": {kind.value: kinds[kind] for kind in ConflictKind},
+        "resolved": {how: resolved[how] for how in ("auto", "ai", "human")},
+    }
+
+
+def _ordered_overlaps(plan: Plan) -> int:
+    """Count the pairs of tasks that may write one path; a valid plan has `needs` between each two of them."""
+    scopes = {task.id: Scope(plan.owned(task)).without(plan.protected()) for task in plan.tasks}
+    return sum(1 for _ in overlapping_pairs(scopes))
+
+
+def _timings(state: RunState) -> dict[str, float]:
+    checks = [c for task in state.tasks.values() for c in task.checks]
+    gates = [c for c in checks if c.result.name.startswith("gate:")]
+    seconds = {
+        "total": state.ended.seconds if state.ended else 0.0,
+        "contracts": state.contracts.seconds if state.contracts else 0.0,
+        "agents": sum(task.seconds for task in state.tasks.values()),
+        "checks": sum(c.result.seconds for c in checks) - sum(c.result.seconds for c in gates),
+        "gates": sum(c.result.seconds for c in gates),
+        "landing": sum(task.landing_seconds for task in state.tasks.values()),
+    }
+    return {phase: round(value, 3) for phase, value in seconds.items()}
+
+
+def summary_of(report: Report) -> Iterator[str]:
+    """Yield the summary, line by line: what landed, what did not and why, time by phase, and where to look next."""
+    tasks = report["tasks"]
+    landed = [t for t in tasks if t["status"] == "landed"]
+    yield f"{len(landed)} of {len(tasks)} tasks landed on {report['base']['branch']}" + (
+        f" ({report['base']['before'][:12]} → {report['base']['after'][:12]})." if landed else "; nothing was changed there."
+    )
+    if report["stopped"]:
+        yield f"The run was stopped: {report['stopped']}."
+    yield ""
+    yield from _table([_row(task) for task in tasks])
+    yield ""
+    timings = report["timings"]
+    yield f"Time: {timings['total']:.1f} s in all; " + ", ".join(f"{k} {v:.1f} s" for k, v in timings.items() if k != "total")
+    yield f"Cost: ${report['cost_usd']:.2f}"
+    yield f"Report and transcripts: {report['folder']}"
+    yield ""
+    yield from _next_steps(report, landed)
+
+
+def _row(task: dict[str, Any]) -> list[str]:
+    what = f"as {task['commit'][:12]}" if task["commit"] else (task["reason"] or "")
+    if task["commit"] and task["refusals"]:
+        what += f", after: {task['refusals'][-1]['reason']}"
+    generation = f"gen {task['generation']}" if task["generation"] else ""
+    where = f"[{task['transcript']}]" if task["transcript"] else ""
+    return [task["id"], task["status"], generation, f"{task['seconds']:.1f} s", _cut(what, 90), where]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _table(rows: list[list[str]]) -> Iterable[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _next_steps(report: Report, landed: list[dict[str, Any]]) -> Iterable[str]:
+    if landed:
+        yield "Next:"
+        yield f"  orch blame --task {landed[0]['id']}    which lines a task wrote"
+        yield "  orch blame PATH:LINE    which task, agent and model wrote a line"
+    lost = [t for t in report["tasks"] if t["status"] != "landed" and t["branch"]]
+    if lost:
+        yield "Not landed, and kept:"
+        for task in lost:
+            yield f"  git diff {report['base']['branch']}...{task['branch']}"

@@ -1,0 +1,236 @@
+"""One isolated worktree an attempt: made, handed out, taken in, and removed only when everything in it is kept elsewhere.
+
+Rules, each from work that other tools lost: outside the repository's folder and inside no other worktree; `worktree add`
+under one lock for the repository, without tracking and without checkout; the orchestrator commits what it finds, through
+an index of its own that the agent never saw, so that no flag in the agent's index can hide a file; there is no `rm -rf` as
+a way out: what cannot be proved to be kept stays where it is, and the run says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError, WorkspaceError
+from orchestrator.git import change, query
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from orchestrator.git.command import Git
+    from orchestrator.git.parse import Change, CommitId, TreeId
+    from orchestrator.git.repository import Repository
+
+__all__ = ["Captured", "GateFolder", "Workspace", "Worktrees", "worktrees_home"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """What an attempt left: its tree, how that differs from its base, and what the agent committed itself on the way."""
+
+    tree: TreeId
+    changes: tuple[Change, ...]
+    agent_head: CommitId | None
+    agent_changes: tuple[Change, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Workspace:
+    """One attempt's worktree. `files` works on it through an index that only this program knows.
+
+    `keep` says why the folder must stay when the attempt is over; it is empty once everything in it is kept elsewhere.
+    """
+
+    folder: Path
+    branch: str
+    commit: CommitId
+    repository: Repository
+    files: Git
+    admin: Path
+    keep: str = "the attempt ended before its files were taken in"
+
+    async def apply_patch(self, patch: bytes) -> str:
+        """Apply a patch to the files, exactly; return what git says against it, empty if it applied."""
+
+        def apply() -> str:
+            change.stage_everything(self.files)  # earlier steps may have written files that the patch builds on
+            return change.apply_patch(self.files, patch)
+
+        return await asyncio.to_thread(apply)
+
+    async def capture(self) -> Captured:
+        """Take in every file as it is now; nothing may write here any more.
+
+        Raises:
+            GitError: git cannot take the files in (a nested repository without a commit, an unreadable file).
+        """
+        return await asyncio.to_thread(self._capture)
+
+    def _capture(self) -> Captured:
+        objects = self.repository.objects
+        tree = change.stage_everything(self.files)
+        head = self._agent_head()
+        return Captured(
+            tree=tree,
+            changes=query.changed_paths(objects, self.commit, tree),
+            agent_head=head,
+            agent_changes=query.every_change_between(objects, self.commit, head) if head else (),
+        )
+
+    def _agent_head(self) -> CommitId | None:
+        """Return what the agent's own commits lead to, if it made any: HEAD of the worktree, or its branch."""
+        head = self.admin / "HEAD"
+        pointed = head.read_text().strip().removeprefix("ref: ") if head.is_file() else ""
+        for name in dict.fromkeys([pointed, f"refs/heads/{self.branch}"]):
+            commit = query.resolve(self.repository.own, name) if name else None
+            if commit and commit != self.commit:
+                return commit
+        return None
+
+    def kept_as(self, captured: Captured, refs: dict[str, str]) -> None:
+        """Point refs at what was captured, each moved only from where it is now, and let the folder go.
+
+        The files of a nested repository are not in its commit, so such a folder stays.
+
+        Raises:
+            WorkspaceError: a ref could not be moved; the folder stays.
+        """
+        for ref, commit in refs.items():
+            if not change.move_ref(self.repository.own, ref, commit, query.resolve(self.repository.own, ref)):
+                raise WorkspaceError(f"{ref} could not be pointed at {commit}, so {self.folder} is kept.")
+        nested = next((c.path for c in captured.changes if c.is_submodule and not c.deleted), None)
+        self.keep = f"{nested} is a repository of its own, whose files git does not take in" if nested else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateFolder:
+    """The worktree in which gates run; it is moved from one candidate to the next."""
+
+    folder: Path
+    files: Git
+    repository: Repository
+
+    async def hold(self, commit: str) -> TreeId:
+        """Make the folder hold exactly a commit, no file more, and return the tree that it really holds."""
+
+        def move() -> TreeId:
+            self.files.run("read-tree", "--reset", "-u", commit)
+            change.remove_untracked(self.files)
+            return change.stage_everything(self.files)
+
+        return await asyncio.to_thread(move)
+
+
+class Worktrees:
+    """Makes and removes the worktrees of one run, below `home`."""
+
+    def __init__(self, repository: Repository, home: Path, indexes: Path, notice: Callable[[str], None]) -> None:
+        self._repository = repository
+        self._home = home
+        self._indexes = indexes
+        self._notice = notice
+        self._adding = asyncio.Lock()
+
+    @asynccontextmanager
+    async def attempt(self, name: str, branch: str, commit: CommitId) -> AsyncIterator[Workspace]:
+        """Hand out a worktree on a new branch at a commit; it is removed afterwards if all in it is kept."""
+        folder, files = await self._add(name, commit, branch)
+        space = Workspace(
+            folder=folder, branch=branch, commit=commit, repository=self._repository, files=files, admin=_admin_of(folder)
+        )
+        try:
+            yield space
+        finally:
+            if space.keep:
+                self._notice(f"The folder {folder} is kept: {space.keep}.")
+            else:
+                await asyncio.to_thread(self._remove, folder)
+
+    @asynccontextmanager
+    async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
+        """Hand out the folder in which this run's gates run; nothing in it is anybody's work."""
+        folder, files = await self._add("gate", commit, None)
+        try:
+            yield GateFolder(folder=folder, files=files, repository=self._repository)
+        finally:
+            await asyncio.to_thread(self._remove, folder)
+
+    async def _add(self, name: str, commit: CommitId, branch: str | None) -> tuple[Path, Git]:
+        folder = self._home / name
+        index = self._indexes / name
+        files = self._repository.objects.at(work_tree=folder, index=index)
+        async with self._adding:
+            await asyncio.to_thread(self._register, folder, commit, branch)
+
+        def fill() -> None:
+            change.checkout(files, commit)
+            shutil.copyfile(index, _admin_of(folder) / "index")  # the agent's own git starts from a clean status
+
+        await asyncio.to_thread(fill)
+        return folder, files
+
+    def _register(self, folder: Path, commit: CommitId, branch: str | None) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
+            change.add_worktree(self._repository.own, folder, branch, commit)
+
+    def _remove(self, folder: Path) -> None:
+        # The folder is moved out of the way first: a half-deleted worktree must never look like one.
+        trash = folder.with_name(f".{folder.name}.trash")
+        folder.rename(trash)
+        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
+            self._repository.own.run("worktree", "remove", "--force", folder)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def _admin_of(folder: Path) -> Path:
+    """Return the folder in which git keeps a worktree's HEAD and index; read before an agent can change the pointer."""
+    return Path((folder / ".git").read_text().removeprefix("gitdir:").strip())
+
+
+def worktrees_home(repository: Repository) -> Path:
+    """Return the folder for this repository's worktrees: outside it, and inside no other worktree.
+
+    `$ORCH_HOME`, else `$XDG_STATE_HOME/orch`, else `~/.local/state/orch`, else a folder beside the repository.
+
+    Raises:
+        UsageError: every one of them lies inside a git worktree.
+    """
+    name = f"{(repository.work_tree or repository.common_dir).name}-{_short(str(repository.common_dir))}"
+    beside = (repository.work_tree or repository.common_dir).parent / ".orch-worktrees"
+    state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
+    places = [
+        Path(os.environ["ORCH_HOME"]) if os.environ.get("ORCH_HOME") else None,
+        Path(state) / "orch" if state else None,
+        Path(home) / ".local/state/orch" if home else None,
+        beside,
+    ]
+    for place in places:
+        if place is not None and place.is_absolute() and not _in_worktree(place) and _can_write(place):
+            return place.resolve() / name
+    raise UsageError(
+        "There is no folder for the agents' worktrees that lies outside every git repository.",
+        hint="Set ORCH_HOME to an absolute path that does.",
+    )
+
+
+def _in_worktree(place: Path) -> bool:
+    return any((folder / ".git").exists() for folder in [place, *place.resolve().parents])
+
+
+def _can_write(place: Path) -> bool:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(place, os.W_OK)
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
