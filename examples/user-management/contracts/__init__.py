@@ -1,0 +1,1 @@
+"""What the parts of the application have agreed on: types, interfaces and behaviours."""

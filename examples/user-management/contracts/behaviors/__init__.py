@@ -1,0 +1,1 @@
+"""How a service behaves: rules in words, and the same rules as tests."""

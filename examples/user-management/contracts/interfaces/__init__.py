@@ -1,0 +1,1 @@
+"""What each service offers to the others."""

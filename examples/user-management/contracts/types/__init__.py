@@ -1,0 +1,1 @@
+"""Values and errors that pass between the parts."""

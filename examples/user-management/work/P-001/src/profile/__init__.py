@@ -1,0 +1,1 @@
+"""What users tell others about themselves."""
