@@ -60,21 +60,29 @@ class BaseBranch:
             BaseBranchError: something uncommitted in a checkout is in the way; nothing was moved.
         """
         with change.file_lock(self.repository.runs_folder / "landing.lock"):
-            for checkout in self.checkouts:
-                if against := change.move_checkout(checkout, old, new, pretend=True):
-                    raise BaseBranchError(
-                        f"{self.name} is checked out in {checkout.cwd}, and something there is in the way: {against}",
-                        hint="Commit or move it away, then run again. The finished work is kept on its branch.",
-                    )
-            if not change.move_ref(self.repository.own, f"refs/heads/{self.name}", new, old):
-                return False
-            for checkout in self.checkouts:
-                if against := change.move_checkout(checkout, old, new):
-                    raise BaseBranchError(
-                        f"{self.name} has moved to {new}, but its checkout {checkout.cwd} could not follow: {against}",
-                        hint=f"Look at it with `git -C {checkout.cwd} status`; `git diff {old} {new}` is what it lacks.",
-                    )
-        return True
+            moved: list[Git] = []
+            try:
+                for checkout in self.checkouts:  # files first: a crash then leaves staged additions, not staged reverts
+                    self._follow(checkout, old, new)
+                    moved.append(checkout)
+            except BaseBranchError:
+                self._take_back(moved, old, new)
+                raise
+            if change.move_ref(self.repository.own, f"refs/heads/{self.name}", new, old):
+                return True
+            self._take_back(moved, old, new)
+            return False
+
+    def _follow(self, checkout: Git, old: CommitId, new: CommitId) -> None:
+        if against := change.move_checkout(checkout, old, new):
+            raise BaseBranchError(
+                f"{self.name} is checked out in {checkout.cwd}, and something there is in the way: {against}",
+                hint="Commit or move it away, then run again. The finished work is kept on its branch.",
+            )
+
+    def _take_back(self, moved: list[Git], old: CommitId, new: CommitId) -> None:
+        for checkout in moved:
+            self._follow(checkout, new, old)
 
 
 def open_base(repository: Repository, name: str | None) -> BaseBranch:

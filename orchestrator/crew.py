@@ -93,7 +93,7 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
         briefing=briefing_for(context.loaded.plan, task, texts, earlier),
     )
     async with _seat(this) as seat:
-        async with context.worktrees.attempt(this.name, this.branch, this.commit) as space:
+        async with context.worktrees.attempt(this.name, this.commit) as space:
             outcome = await _work(this, space, seat)
             try:
                 captured = await space.capture()
@@ -207,7 +207,7 @@ def _check(this: _Attempt, captured: Captured) -> list[CheckResult]:
     git = this.context.repository.objects
     entries = [e for e in this.context.loaded.plan.contracts.implementations if e.task == this.task.id]
     boundary = this.context.boundaries[this.task.id]
-    results = [check_boundary(git, this.commit, captured.changes, boundary, captured.agent_changes)]
+    results = [check_boundary(git, captured.changes, boundary, by_the_way=captured.agent_changes)]
     if entries:
         results.append(check_contracts(git, captured.tree, entries))
     for result in results:

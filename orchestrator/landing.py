@@ -15,8 +15,8 @@ from orchestrator.checks.gate import run_gate
 from orchestrator.checks.submission import check_boundary, check_contracts
 from orchestrator.errors import BaseBranchError, ClaimRefused, TreeChangedAfterGate
 from orchestrator.git import change, query
-from orchestrator.git.parse import CommitId
 from orchestrator.model import events as happened
+from orchestrator.model.boundary import forms_of
 from orchestrator.model.claims import GrantState
 from orchestrator.model.feedback import feedback_on
 from orchestrator.model.finding import CheckResult, Violation
@@ -24,7 +24,7 @@ from orchestrator.model.trailers import message_with, provenance_of
 
 if TYPE_CHECKING:
     from orchestrator.context import RunContext
-    from orchestrator.git.parse import TreeId
+    from orchestrator.git.parse import CommitId, TreeId
     from orchestrator.model.plan import Task
     from orchestrator.model.state import RunState
     from orchestrator.worktrees import GateFolder
@@ -40,6 +40,7 @@ class Landing:
     def __init__(self, context: RunContext, gate_folder: GateFolder | None) -> None:
         self._context = context
         self._gate_folder = gate_folder
+        self._paths: dict[str, str] = {}  # what stands on the base branch, by the form that all systems tell apart
 
     async def land(self, task: Task, state: RunState) -> None:
         """Land a task's submitted work; it ends in a `Landed` or a `Refused` event."""
@@ -54,7 +55,7 @@ class Landing:
             try:
                 self._context.hub.fence(task.id, generation)
                 if await asyncio.to_thread(self._context.base.advance, tip, candidate):
-                    tree = await asyncio.to_thread(query.tree_of, self._context.repository.objects, candidate)
+                    tree = query.tree_of(self._context.repository.objects, candidate)
                     self._landed(task, generation, candidate, tree, time.monotonic() - started)
                     return
             except (BaseBranchError, ClaimRefused) as error:
@@ -63,7 +64,7 @@ class Landing:
         self._refuse(task, generation, f"{self._context.base.name} was moved by somebody else {_TRIES} times", "", final=True)
 
     async def _candidate(
-        self, task: Task, generation: int, tip: CommitId, commit: CommitId | str, state: RunState
+        self, task: Task, generation: int, tip: CommitId, commit: str, state: RunState
     ) -> CommitId | None:
         """Return the commit that may land on `tip`, every check passed; None if the work was refused."""
         git = self._context.repository.objects
@@ -90,8 +91,7 @@ class Landing:
     def _commit(self, task: Task, tree: TreeId, tip: CommitId, commit: str) -> CommitId:
         """Write the merge commit, with the same trailers as the work that it brings in."""
         git = self._context.repository.objects
-        record = query.commits(git, [commit])[CommitId(commit)]
-        provenance = provenance_of(record.message)
+        provenance = provenance_of(query.commit_record(git, commit).message)
         assert provenance is not None, "crew writes the trailers of every submission"
         message = message_with(f"Land {task.id}: {task.title or task.id}", "", provenance)
         author = f"{provenance.task} {provenance.agent} {provenance.model}"
@@ -101,9 +101,12 @@ class Landing:
         """Check the final difference, and every contract whose implementer has landed or is about to."""
         git = self._context.repository.objects
         changes = query.changed_paths(git, tip, tree)
+        if not self._paths:
+            self._paths = forms_of(query.files_at(git, tip))
         here = {task.id, *(t for t, s in state.tasks.items() if s.landed)}
         entries = [e for e in self._context.loaded.plan.contracts.implementations if e.task in here]
-        results = [check_boundary(git, tip, changes, self._context.boundaries[task.id])]
+        results = [check_boundary(git, changes, self._context.boundaries[task.id], existing=self._paths)]
+        self._paths.update(forms_of(c.path for c in changes if c.added))
         return [*results, check_contracts(git, tree, entries)] if entries else results
 
     async def _gates(self, task: Task, generation: int, candidate: CommitId, tree: TreeId) -> list[CheckResult]:

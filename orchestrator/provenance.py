@@ -61,7 +61,7 @@ def origins(git: Git, revision: str, path: str, line: int | None = None) -> tupl
         if not 1 <= line <= length:
             raise UsageError(f"{path} has {length} lines at {revision}; there is no line {line}.")
     lines = query.blame(git, commit, path, (line, line) if line else None)
-    known = _provenances(git, (found.commit for found in lines))
+    known = {name: provenance_of(query.commit_record(git, name).message) for name in {line.commit for line in lines}}
     return tuple(
         Origin(line=found.number, commit=found.commit, text=found.text, provenance=known[found.commit]) for found in lines
     )
@@ -96,10 +96,6 @@ def lines_of_task(git: Git, revision: str, task: str) -> dict[str, list[tuple[in
         if numbers:
             found[path] = list(ranges(numbers))
     return found
-
-
-def _provenances(git: Git, ids: Iterable[CommitId]) -> dict[CommitId, Provenance | None]:
-    return {name: provenance_of(record.message) for name, record in query.commits(git, dict.fromkeys(ids)).items()}
 
 
 def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

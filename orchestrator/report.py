@@ -93,8 +93,8 @@ def _conflicts(plan: Plan, state: RunState) -> dict[str, Any]:
 
 
 def _ordered_overlaps(plan: Plan) -> int:
-    """Count the pairs of tasks that may write one path; a valid plan has `needs` between each two of them."""
-    scopes = {task.id: Scope(plan.owned(task)).without(plan.protected()) for task in plan.tasks}
+    """Count the pairs of tasks whose scopes meet in a path; a valid plan has `needs` between each two of them."""
+    scopes = {task.id: Scope(plan.owned(task)) for task in plan.tasks}
     return sum(1 for _ in overlapping_pairs(scopes))
 
 

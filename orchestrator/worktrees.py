@@ -21,7 +21,7 @@ from orchestrator.errors import UsageError, WorkspaceError
 from orchestrator.git import change, query
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from orchestrator.git.command import Git
     from orchestrator.git.parse import Change, CommitId, TreeId
@@ -48,7 +48,6 @@ class Workspace:
     """
 
     folder: Path
-    branch: str
     commit: CommitId
     repository: Repository
     files: Git
@@ -84,16 +83,13 @@ class Workspace:
         )
 
     def _agent_head(self) -> CommitId | None:
-        """Return what the agent's own commits lead to, if it made any: HEAD of the worktree, or its branch."""
+        """Return what the agent's own commits lead to, if it made any and HEAD still holds on to them."""
         head = self.admin / "HEAD"
         pointed = head.read_text().strip().removeprefix("ref: ") if head.is_file() else ""
-        for name in dict.fromkeys([pointed, f"refs/heads/{self.branch}"]):
-            commit = query.resolve(self.repository.own, name) if name else None
-            if commit and commit != self.commit:
-                return commit
-        return None
+        commit = query.resolve(self.repository.own, pointed) if pointed else None
+        return None if commit == self.commit else commit
 
-    def kept_as(self, captured: Captured, refs: dict[str, str]) -> None:
+    def kept_as(self, captured: Captured, refs: Mapping[str, CommitId]) -> None:
         """Point refs at what was captured, each moved only from where it is now, and let the folder go.
 
         The files of a nested repository are not in its commit, so such a folder stays.
@@ -104,8 +100,13 @@ class Workspace:
         for ref, commit in refs.items():
             if not change.move_ref(self.repository.own, ref, commit, query.resolve(self.repository.own, ref)):
                 raise WorkspaceError(f"{ref} could not be pointed at {commit}, so {self.folder} is kept.")
-        nested = next((c.path for c in captured.changes if c.is_submodule and not c.deleted), None)
+        nested = next((c.path for c in captured.changes if c.is_submodule and not c.deleted and self._holds_files(c.path)), None)
         self.keep = f"{nested} is a repository of its own, whose files git does not take in" if nested else ""
+
+    def _holds_files(self, path: str) -> bool:
+        """Tell whether a submodule's folder holds anything: one that only a patch has named is empty."""
+        place = self.folder / path
+        return place.is_dir() and not place.is_symlink() and any(place.iterdir())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,63 +136,51 @@ class Worktrees:
         self._home = home
         self._indexes = indexes
         self._notice = notice
-        self._adding = asyncio.Lock()
 
     @asynccontextmanager
-    async def attempt(self, name: str, branch: str, commit: CommitId) -> AsyncIterator[Workspace]:
-        """Hand out a worktree on a new branch at a commit; it is removed afterwards if all in it is kept."""
-        folder, files = await self._add(name, commit, branch)
-        space = Workspace(
-            folder=folder, branch=branch, commit=commit, repository=self._repository, files=files, admin=_admin_of(folder)
-        )
+    async def attempt(self, name: str, commit: CommitId) -> AsyncIterator[Workspace]:
+        """Hand out a worktree at a commit; it is removed afterwards if all in it is kept."""
+        folder, files, admin = await self._add(name, commit)
+        space = Workspace(folder=folder, commit=commit, repository=self._repository, files=files, admin=admin)
         try:
             yield space
         finally:
             if space.keep:
                 self._notice(f"The folder {folder} is kept: {space.keep}.")
             else:
-                await asyncio.to_thread(self._remove, folder)
+                await asyncio.to_thread(self._remove, folder, space.admin)
 
     @asynccontextmanager
     async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
         """Hand out the folder in which this run's gates run; nothing in it is anybody's work."""
-        folder, files = await self._add("gate", commit, None)
+        folder, files, admin = await self._add("gate", commit)
         try:
             yield GateFolder(folder=folder, files=files, repository=self._repository)
         finally:
-            await asyncio.to_thread(self._remove, folder)
+            await asyncio.to_thread(self._remove, folder, admin)
 
-    async def _add(self, name: str, commit: CommitId, branch: str | None) -> tuple[Path, Git]:
-        folder = self._home / name
-        index = self._indexes / name
+    async def _add(self, name: str, commit: CommitId) -> tuple[Path, Git, Path]:
+        folder, index = self._home / name, self._indexes / name
         files = self._repository.objects.at(work_tree=folder, index=index)
-        async with self._adding:
-            await asyncio.to_thread(self._register, folder, commit, branch)
 
-        def fill() -> None:
+        def add() -> Path:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
+                admin = change.add_worktree(self._repository, folder, commit)
             change.checkout(files, commit)
-            shutil.copyfile(index, _admin_of(folder) / "index")  # the agent's own git starts from a clean status
+            shutil.copyfile(index, admin / "index")  # the agent's own git starts from a clean status
+            return admin
 
-        await asyncio.to_thread(fill)
-        return folder, files
+        return folder, files, await asyncio.to_thread(add)
 
-    def _register(self, folder: Path, commit: CommitId, branch: str | None) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
-            change.add_worktree(self._repository.own, folder, branch, commit)
-
-    def _remove(self, folder: Path) -> None:
-        # The folder is moved out of the way first: a half-deleted worktree must never look like one.
+    def _remove(self, folder: Path, admin: Path) -> None:
+        # Out of the way first: a half-deleted worktree must never look like one. Then what `git worktree remove` deletes:
+        # the one record that git made for it, known from before the agent could change the pointer to another's.
         trash = folder.with_name(f".{folder.name}.trash")
         folder.rename(trash)
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
-            self._repository.own.run("worktree", "remove", "--force", folder)
+            shutil.rmtree(admin)
         shutil.rmtree(trash, ignore_errors=True)
-
-
-def _admin_of(folder: Path) -> Path:
-    """Return the folder in which git keeps a worktree's HEAD and index; read before an agent can change the pointer."""
-    return Path((folder / ".git").read_text().removeprefix("gitdir:").strip())
 
 
 def worktrees_home(repository: Repository) -> Path:

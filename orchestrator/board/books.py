@@ -1,4 +1,4 @@
-"""The documents of one board, kept in step with its log: what is written is persisted first, and shown only then."""
+"""The documents of one board, kept in step with its log: persisted first, and shown only then."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 This is the only module that touches pycrdt; it keeps that library's sharp edges inside:
 
 * Numbers come back as floats and foreign types as objects, so every value is text (JSON, made by `schema`).
-* A failing Rust call raises an exception that `except Exception` does not catch; here it becomes a `BoardError`.
-* A transaction that fails half-way is still sent. So changes are values, checked before the transaction begins; and
-  since they are values, nothing can await, or join in, while it is open.
+* A failing Rust call raises what `except Exception` does not catch; here it becomes a `BoardError`.
+* A transaction that fails half-way is still sent. So changes are values, checked before the transaction
+  begins; and since they are values, nothing can await, or join in, while it is open.
 * An observer that raises surfaces in the writer, so observers only take notes.
 """
 

@@ -40,7 +40,8 @@ def encode_body(frame: Frame) -> bytes:
     """
     topic = frame.topic.encode()
     if len(topic) > 0xFFFF or _TOPIC.size + len(topic) + len(frame.update) > MAX_BODY:
-        raise BoardError(f"an update of {len(frame.update)} bytes for {frame.topic[:80]!r} does not fit into a frame")
+        size = len(frame.update)
+        raise BoardError(f"an update of {size} bytes for {frame.topic[:80]!r} does not fit into a frame")
     return _TOPIC.pack(len(topic)) + topic + frame.update
 
 

@@ -132,6 +132,7 @@ class Hub(Ledger):
             except BoardError as fault:
                 peer.channel.close(fault.message)
                 self._books.usable()
+                self.note("expelled", agent=peer.agent, why=fault.message)
                 return
             await asyncio.sleep(0)  # a seat that sends without pause must not keep the others waiting
 

@@ -39,7 +39,7 @@ class Ledger:
         publish: Callable[[bytes], None] = lambda _update: None,
         stopped: Callable[[str], None] = lambda _reason: None,
     ) -> None:
-        """Go on where the log ends; `clock` gives the seconds that log entries carry, the rest is as for `Books`.
+        """Go on where the log ends; `clock` gives the seconds of log entries, the rest is as for `Books`.
 
         Raises:
             BoardError: the log does not hold a board.
@@ -66,12 +66,12 @@ class Ledger:
                 if not schema.is_name(name):
                     raise BoardError(f"{name[:100]!r} cannot be the id of a task or TODO")
         if new:
-            puts = [Put(map=schema.TASKS, key=key, value=schema.encode_card(card)) for key, card in new.items()]
+            puts = [Put(map=schema.TASKS, key=k, value=schema.encode_card(card)) for k, card in new.items()]
             self._books.record("published", {"tasks": len(new)}, *puts)
             self._cards.update(new)
 
     def open(self, key: str, *, at_least: int = 0, note: str = "") -> None:
-        """Let a key be claimed, by its next generation: for the first time, or again, taking it from its holder.
+        """Let a key be claimed, by its next generation: for the first time, or again and from its holder.
 
         Opening a task opens all of its TODOs anew, since its next generation begins from the start.
         `at_least` is a generation known from elsewhere; the next one will be greater, even if the board
@@ -91,7 +91,13 @@ class Ledger:
         self._decided("opened", {"key": key, "gen": changed[key].gen, "note": note}, changed)
 
     def release(
-        self, key: str, state: GrantState, *, gen: int | None = None, commit: str | None = None, note: str = ""
+        self,
+        key: str,
+        state: GrantState,
+        *,
+        gen: int | None = None,
+        commit: str | None = None,
+        note: str = "",
     ) -> None:
         """End the work on a key: DONE, FAILED, BLOCKED or CANCELLED; or take it back (OPEN, as `open`).
 
@@ -122,11 +128,10 @@ class Ledger:
             left = self._grants.get(todo)
             if left is not None and (left.state is GrantState.OPEN or left.state.live):
                 changed[todo] = release(left, GrantState.CANCELLED)
-        fields = {"key": key, "gen": released.gen, "holder": released.holder, "commit": released.commit, "note": note}
-        self._decided(state.value, fields, changed)
+        self._decided(state.value, {**_who(key, released), "note": note}, changed)
 
     def accept_submission(self, task: str, gen: int, holder: str, commit: str) -> None:
-        """Take in a task's work; handing in the same again changes nothing, other work is refused from now on.
+        """Take in a task's work; the same may be handed in again, other work is refused from now on.
 
         Raises:
             ClaimRefused: the generation is stale, somebody else holds the task, or other work was handed in
@@ -232,7 +237,7 @@ class Ledger:
             return
         put = self._answered(topic, schema.REQUESTS, key, schema.Answer(nonce=wish.nonce, gen=grant.gen))
         kind = "granted" if grant.gen > before.gen else None  # a renewal is no news
-        self._decided(kind, {"key": key, "gen": grant.gen, "holder": agent}, {key: grant}, put)
+        self._decided(kind, _who(key, grant), {key: grant}, put)
 
     def _answer_submission(self, topic: str, agent: str, key: str, work: schema.Submission) -> None:
         why = self._objection(key, work.gen, agent, work.commit) if self._has(key) else _UNKNOWN
@@ -257,8 +262,10 @@ class Ledger:
     def _objection(self, key: str, gen: int, holder: str, commit: str | None) -> str | None:
         """Tell why work cannot be handed in; None if it can, or was already."""
         grant = self._grants.get(key)
-        if _is_todo(key) == (commit is not None):
-            return "a TODO is ticked off without a commit" if _is_todo(key) else "a task is handed in with a commit"
+        if _is_todo(key) and commit is not None:
+            return "a TODO is ticked off without a commit"
+        if not _is_todo(key) and commit is None:
+            return "a task is handed in with a commit"
         if accepts(grant, gen, holder):
             return None
         after = (_handed_in(key), gen, holder, commit)
@@ -270,10 +277,12 @@ class Ledger:
         before = self._grants[key]
         grant = release(before, _handed_in(key), commit=commit)
         kind = grant.state.value if grant != before else None
-        fields = {"key": key, "gen": grant.gen, "holder": grant.holder, "commit": commit}
-        self._decided(kind, fields, {key: grant}, *changes)
+        self._decided(kind, _who(key, grant), {key: grant}, *changes)
 
-    def _decided(self, kind: str | None, fields: dict[str, Any], grants: dict[str, Grant], *changes: Change) -> None:
+    def _decided(
+        self, kind: str | None, fields: dict[str, Any], grants: dict[str, Grant], *changes: Change
+    ) -> None:
+        """Write grants and what belongs to them; a kind of None is no news, and stays out of the log."""
         puts = [
             Put(map=schema.GRANTS, key=key, value=schema.encode(grant))
             for key, grant in grants.items()
@@ -288,13 +297,9 @@ class Ledger:
 
     def _drop(self, topic: str, reason: str) -> None:
         agent = schema.parse_agent_topic(topic).agent
-        fields = {
-            "agent": agent,
-            "topic": topic,
-            "why": reason,
-            "said": snapshot.last_words(self._books.documents[topic]),
-            "holds": [key for key, grant in self._grants.items() if grant.holder == agent and grant.state.live],
-        }
+        held = [key for key, grant in self._grants.items() if grant.holder == agent and grant.state.live]
+        said = snapshot.last_words(self._books.documents[topic])
+        fields = {"agent": agent, "topic": topic, "why": reason, "said": said, "holds": held}
         self._books.record("dropped", fields, Remove(map=schema.ANSWERS, key=topic))
         self._answers.pop(topic, None)
         self._books.forget(topic)
@@ -323,6 +328,10 @@ def _is_todo(key: str) -> bool:
 
 def _handed_in(key: str) -> GrantState:
     return GrantState.DONE if _is_todo(key) else GrantState.SUBMITTED
+
+
+def _who(key: str, grant: Grant) -> dict[str, Any]:
+    return {"key": key, "gen": grant.gen, "holder": grant.holder, "commit": grant.commit}
 
 
 def _standing(grant: Grant | None) -> str:

@@ -209,7 +209,7 @@ def _records(data: bytes) -> Iterator[tuple[Frame, int]]:
 
 
 def _intact(data: bytes, start: int, least: int, most: int | None = None) -> bytes | None:
-    """Return the body of the record at `start` if it is whole and its sequence lies between `least` and `most`."""
+    """Return the body of the record at `start` if it is whole and its sequence is from `least` to `most`."""
     if start + _HEAD.size > len(data):
         return None
     length, checksum, sequence = _HEAD.unpack_from(data, start)
@@ -232,7 +232,8 @@ def _damaged(data: bytes, start: int, sequence: int) -> bool:
         if found == sequence + 1 and length <= MAX_BODY and start + _HEAD.size + length > len(data):
             return False
     most = sequence + len(data)
-    return any(_intact(data, at, sequence + 1, most) is not None for at in range(start, len(data) - _HEAD.size))
+    places = range(start, len(data) - _HEAD.size)
+    return any(_intact(data, at, sequence + 1, most) is not None for at in places)
 
 
 def _write_all(file: int, data: bytes) -> None:

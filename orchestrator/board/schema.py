@@ -1,4 +1,4 @@
-"""The shape of the shared documents: their topics, the names in them, and the JSON texts that are their values.
+"""The shape of the shared documents: their topics, the names in them, and the JSON texts they hold.
 
 `contracts/board.md` promises this layout to others; unknown keys of a value are ignored, so that a newer
 client and an older hub understand each other. What an agent wrote is checked here before anything is decided
@@ -96,7 +96,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """`submit[key]`: an agent hands in a task, or ticks off a TODO (no commit); answered with the same nonce."""
+    """`submit[key]`: an agent hands in a task, or ticks off a TODO (no commit); answered as a wish is."""
 
     gen: int
     nonce: Nonce
@@ -114,7 +114,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentState:
-    """`s["s"]`: all that an agent says about itself, in one value (many keys would leave marks behind for ever)."""
+    """`s["s"]`: all that an agent says about itself, in one value (many would leave marks for ever)."""
 
     task: Key | None = None
     gen: int = 0
@@ -149,7 +149,7 @@ def agent_topic(agent: str, incarnation: str) -> str:
     """
     for part in (agent, incarnation):
         if not is_name(part):
-            raise BoardError(f"{part[:100]!r} cannot name an agent on the board; write letters, digits, '.', '_', '-'")
+            raise BoardError(f"{part[:100]!r} cannot name an agent; write letters, digits, '.', '_', '-'")
     return f"ag/{agent}/{incarnation}"
 
 

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from orchestrator.board.document import Document
     from orchestrator.model.todo import TaskCard
 
-__all__ = ["AgentView", "LogLine", "Snapshot", "TaskView", "TodoView", "clean", "last_words", "render", "take"]
+__all__ = [
+    "AgentView",
+    "LogLine",
+    "Snapshot",
+    "TaskView",
+    "TodoView",
+    "clean",
+    "last_words",
+    "render",
+    "take",
+]
 
 _TEXT_LIMIT = 500
 _SEQUENCE = re.compile(
@@ -33,7 +43,8 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]?",                               # the short ones
     re.DOTALL,
 )
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, invisible, half pairs, private, unassigned
+# Unicode categories: controls, invisible formats, half pairs, private, unassigned, line separators.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -50,7 +61,7 @@ class TodoView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
-    """One task with what was decided about it; `words` is the last that its agent, or else the hub, said about it."""
+    """One task with what was decided about it; `words` is the last said of it, by its agent or the hub."""
 
     id: str
     title: str
@@ -124,8 +135,9 @@ def take(documents: Mapping[str, Document]) -> Snapshot:
         return Snapshot(tasks=(), agents=agents, log=())
     cards = ctl.items(schema.TASKS)
     grants = {key: schema.decode_grant(text) for key, text in ctl.items(schema.GRANTS).items()}
-    tasks = (_task(schema.decode_card(key, cards[key]), grants, agents) for key in sorted(cards, key=_natural))
-    return Snapshot(tasks=tuple(tasks), agents=agents, log=tuple(_log(ctl)))
+    in_order = (schema.decode_card(key, cards[key]) for key in sorted(cards, key=_natural))
+    tasks = tuple(_task(card, grants, agents) for card in in_order)
+    return Snapshot(tasks=tasks, agents=agents, log=tuple(_log(ctl)))
 
 
 def last_words(document: Document) -> str:
@@ -145,7 +157,7 @@ def clean(text: str, limit: int = _TEXT_LIMIT) -> str:
 
 
 def render(snapshot: Snapshot, *, width: int = 100, entries: int = 10) -> str:
-    """Return the board as text of at most `width` columns: tasks with their TODOs, agents, and the last entries."""
+    """Return the board as text of at most `width` columns: tasks with TODOs, agents, the last log entries."""
     lines = [_heading(snapshot)]
     room = max((len(task.id) for task in snapshot.tasks), default=0)
     for task in snapshot.tasks:
@@ -173,7 +185,8 @@ def _task(card: TaskCard, grants: Mapping[str, Grant], agents: tuple[AgentView, 
                 holder=claim.holder if claim else None,
             )
         )
-    at_it = [a.note for a in agents if a.task == card.id and grant is not None and a.agent == grant.holder and a.note]
+    holder = grant.holder if grant else None
+    at_it = [agent.note for agent in agents if agent.agent == holder and agent.task == card.id and agent.note]
     return TaskView(
         id=clean(card.id),
         title=clean(card.title),
@@ -181,7 +194,7 @@ def _task(card: TaskCard, grants: Mapping[str, Grant], agents: tuple[AgentView, 
         needs=tuple(clean(need) for need in card.needs),
         state=grant.state if grant else None,
         gen=grant.gen if grant else 0,
-        holder=grant.holder if grant else None,
+        holder=holder,
         commit=clean(grant.commit) if grant and grant.commit else None,
         words=at_it[-1] if at_it else clean(grant.note if grant else ""),
         todos=tuple(todos),

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from orchestrator.checks.contract import check_implementations
 from orchestrator.git import query
-from orchestrator.model.boundary import PathChange, twins, violations_of
+from orchestrator.model.boundary import PathChange, twins_of, violations_of
 from orchestrator.model.finding import CheckResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.git.command import Git
     from orchestrator.git.parse import Change
@@ -22,16 +22,24 @@ __all__ = ["check_boundary", "check_contracts"]
 
 
 def check_boundary(
-    git: Git, base: str, changes: Sequence[Change], boundary: Boundary, by_the_way: Sequence[Change] = ()
+    git: Git,
+    changes: Sequence[Change],
+    boundary: Boundary,
+    *,
+    by_the_way: Sequence[Change] = (),
+    existing: Mapping[str, str] | None = None,
 ) -> CheckResult:
-    """Judge every changed path; `by_the_way` are changes of commits on the way that the end may no longer show."""
+    """Judge every changed path.
+
+    `by_the_way` are changes of commits on the way that the end may no longer show; `existing` are the paths that are
+    there already (`model.boundary.forms_of`), to warn of new ones that only some systems can tell from them.
+    """
     started = time.monotonic()
     found = violations_of(_facts(git, changes), boundary)
     seen = {(v.path, v.kind) for v in found}
     undone = violations_of(_facts(git, by_the_way), boundary, where=" (in a commit on the way)")
     found += tuple(v for v in undone if (v.path, v.kind) not in seen)
-    if added := [c.path for c in changes if c.added]:
-        found += twins(added, query.files_at(git, base))
+    found += twins_of((c.path for c in changes if c.added), existing or {})
     return CheckResult(name="boundary", violations=found, seconds=time.monotonic() - started)
 
 

@@ -212,11 +212,9 @@ class Tree:
     def _absolute(self, name: str, seen: _Seen) -> Thing:
         """Return what `import name`, or `from the rest import the last part`, means."""
         package, _, last = name.rpartition(".")
-        if package and (module := self.module(package)) is not None:
-            member = self._member(module, last, seen)
-            if member is not None:
-                return member
-        return self.module(name) or name
+        module = self.module(package) if package else None
+        member = None if module is None else self._member(module, last, seen)
+        return member or self.module(name) or name
 
     def _member(self, owner: griffe.Object, name: str, seen: _Seen) -> Thing | None:
         """Return what an owner's own member is, followed through imports and assignments of names."""

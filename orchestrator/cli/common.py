@@ -38,7 +38,7 @@ def open_repository(repo: Path | None) -> Repository:
     from orchestrator.git.repository import Repository
 
     if repo is not None and not repo.is_dir():
-        raise UsageError(f"--repo {repo} is not a folder.")
+        raise UsageError(f"{repo} is not a folder.")
     return Repository.open(repo or Path.cwd())
 
 

@@ -149,7 +149,7 @@ def _from_root(repository: Repository, path: str) -> str:
     if root is None or not here.is_relative_to(root):
         return path if not (root and Path(path).is_absolute()) else os.path.relpath(path, root)
     wanted = os.path.relpath(os.path.normpath(here / path), root)
-    if wanted.startswith(".."):
+    if wanted.split("/", 1)[0] == "..":
         raise UsageError(f"{path} lies outside the repository {root}.")
     return wanted
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import GitError
 from orchestrator.git.parse import CommitId, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from orchestrator.git.command import Git
+    from orchestrator.git.repository import Repository
 
 __all__ = [
     "add_worktree",
@@ -24,6 +28,7 @@ __all__ = [
     "move_checkout",
     "move_ref",
     "remove_untracked",
+    "rewritten_tree",
     "stage_everything",
     "tree_with",
 ]
@@ -61,6 +66,13 @@ def tree_with(git: Git, base: str, files: Mapping[str, bytes]) -> TreeId:
     return TreeId(git.text("write-tree"))
 
 
+def rewritten_tree(git: Git, commit: str) -> TreeId:
+    """Return the tree that git writes for the files of a commit, by way of this git's own, new index file."""
+    entries = git.run("ls-tree", "-r", "-z", "--full-tree", commit).out
+    git.run("update-index", "-z", "--index-info", stdin=entries)
+    return TreeId(git.text("write-tree"))
+
+
 def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, author: str) -> CommitId:
     """Write a commit and return its name; nothing refers to it yet. The committer is the orchestrator."""
     return CommitId(
@@ -79,17 +91,34 @@ def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, autho
 
 def move_ref(git: Git, ref: str, new: str, old: str | None) -> bool:
     """Move a ref from `old` (None: it must not exist) to `new`; return False if it is not where it was said to be."""
-    return git.run("update-ref", "--create-reflog", ref, new, old or "", accept=(0, 1, 128)).code == 0
+    if git.mover is None:
+        raise GitError(["git", "update-ref", ref, new], git.cwd, -1, "no process for moving refs was started")
+    return git.mover.move(ref, new, old or "0" * len(new))
 
 
-def add_worktree(git: Git, folder: Path, branch: str | None, commit: str) -> None:
-    """Register a new worktree on a new branch (None: on no branch), with no file in it yet.
+def add_worktree(repository: Repository, folder: Path, commit: str) -> Path:
+    """Register a new worktree at a commit, on no branch and with no file in it yet; return git's record of it.
 
-    `--no-track`, because a tracked start point writes `.git/config`, and parallel adds then lose the race for its lock.
-    No checkout, because that would run under the repository's own configuration.
+    The record is what `git worktree add --no-checkout --detach` writes (gitrepository-layout), made aside and renamed
+    into place: a crash leaves no half-made or locked worktree, and no process runs under the repository's own
+    configuration. On no branch, because one is made once there is something to keep on it. Only where refs are not
+    kept in files, git itself does it.
     """
-    on = ("--no-track", "-b", branch) if branch else ("--detach",)
-    git.run("worktree", "add", "--quiet", "--no-checkout", *on, folder, commit)
+    if not repository.refs_in_files:
+        repository.own.run("worktree", "add", "--quiet", "--no-checkout", "--detach", folder, commit)
+        return Path((folder / ".git").read_text().removeprefix("gitdir:").strip())
+    records = repository.common_dir / "worktrees"
+    records.mkdir(exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".worktree-", dir=repository.runs_folder))
+    draft.chmod(0o755)
+    (draft / "gitdir").write_text(f"{folder}/.git\n")
+    (draft / "commondir").write_text("../..\n")
+    (draft / "HEAD").write_text(f"{commit}\n")
+    names = (f"{folder.name}-{number}" if number else folder.name for number in itertools.count())
+    record = draft.rename(next(place for name in names if not (place := records / name).exists()))
+    folder.mkdir()
+    (folder / ".git").write_text(f"gitdir: {record}\n")
+    return record
 
 
 def checkout(git: Git, tree: str) -> None:
@@ -97,13 +126,12 @@ def checkout(git: Git, tree: str) -> None:
     git.run("read-tree", "-m", "-u", tree)
 
 
-def move_checkout(git: Git, previous: str, tree: str, *, pretend: bool = False) -> str:
-    """Move index and work tree from one tree to another, as a checkout does; `pretend` only tells whether it could.
+def move_checkout(git: Git, previous: str, tree: str) -> str:
+    """Move index and work tree from one tree to another, as a checkout does.
 
     Returns what is in the way (a local change, an untracked file), else an empty text. Either all of it moves or nothing.
     """
-    dry = ("-n",) if pretend else ()
-    done = git.run("read-tree", *dry, "-m", "-u", previous, tree, accept=(0, 1, 128))
+    done = git.run("read-tree", "-m", "-u", previous, tree, accept=(0, 1, 128))
     return done.err.strip() if done.code else ""
 
 

@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.errors import GitError
+from orchestrator.git.objects import GitObject, ObjectReader, RefMover
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -80,6 +81,8 @@ class Git:
     index: Path | None = None
     objects: Path | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    reader: ObjectReader | None = field(default=None, compare=False)
+    mover: RefMover | None = field(default=None, compare=False)
 
     def at(self, *, work_tree: Path | None = None, index: Path | None = None) -> Git:
         """Return the same git, working on another work tree and index file."""
@@ -108,6 +111,24 @@ class Git:
     def text(self, *arguments: str | Path, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Run git and return its output as text, without the last newline."""
         return self.run(*arguments, stdin=stdin, env=env).text
+
+    def staying(self) -> Git:
+        """Return the same git with processes that stay: one for reading objects, one for moving refs."""
+        return replace(
+            self,
+            reader=ObjectReader(lambda: self._start(["cat-file", "--batch"], {})),
+            mover=RefMover(lambda: self._start(["update-ref", "--create-reflog", "--stdin"], {})),
+        )
+
+    def find(self, name: str) -> GitObject | None:
+        """Return the object that has a name, or None.
+
+        Raises:
+            GitError: this git has no reader.
+        """
+        if self.reader is None:
+            raise GitError(["git", "cat-file", "--batch"], self.cwd, -1, "no reader was started")
+        return self.reader.find(name)
 
     def _start(self, command: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
         from git.cmd import Git as GitPython  # 0.1 s of CPU, so only where git is really run

@@ -19,10 +19,12 @@ __all__ = [
     "WorktreeEntry",
     "decode",
     "parse_blame",
+    "parse_commit",
     "parse_commits",
     "parse_merge",
     "parse_raw_diff",
     "parse_worktrees",
+    "tree_in_commit",
 ]
 
 CommitId = NewType("CommitId", str)
@@ -156,6 +158,19 @@ class CommitRecord:
     id: CommitId
     parents: tuple[CommitId, ...]
     message: str
+
+
+def parse_commit(name: str, data: bytes) -> CommitRecord:
+    """Read a commit object as it is stored."""
+    head, _, message = data.partition(b"\n\n")
+    lines = [line.split(b" ") for line in head.split(b"\n")]
+    parents = tuple(CommitId(words[1].decode("ascii")) for words in lines if words[0] == b"parent")
+    return CommitRecord(CommitId(name), parents, message.decode("utf-8", "replace"))
+
+
+def tree_in_commit(data: bytes) -> TreeId:
+    """Return the tree that a stored commit object names in its first line."""
+    return TreeId(data[5 : data.index(b"\n")].decode("ascii"))
 
 
 COMMIT_FORMAT = "%H%x00%P%x00%B%x00"

@@ -16,21 +16,24 @@ from orchestrator.git.parse import (
     TreeId,
     WorktreeEntry,
     parse_blame,
+    parse_commit,
     parse_commits,
     parse_merge,
     parse_raw_diff,
     parse_worktrees,
+    tree_in_commit,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from orchestrator.git.command import Git
+    from orchestrator.git.objects import GitObject
 
 __all__ = [
     "blame",
     "changed_paths",
-    "commits",
+    "commit_record",
     "commits_between",
     "every_change_between",
     "files_at",
@@ -54,8 +57,8 @@ _RAW = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules
 
 def resolve(git: Git, revision: str) -> CommitId | None:
     """Return the commit that a revision names, or None."""
-    done = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", accept=(0, 1, 128))
-    return CommitId(done.text) if done.code == 0 else None
+    found = git.find(f"{revision}^{{commit}}")
+    return CommitId(found.id) if found else None
 
 
 def tip(git: Git, branch: str) -> CommitId | None:
@@ -64,8 +67,12 @@ def tip(git: Git, branch: str) -> CommitId | None:
 
 
 def tree_of(git: Git, commit: str) -> TreeId:
-    """Return the tree of a commit."""
-    return TreeId(git.text("rev-parse", "--verify", f"{commit}^{{tree}}"))
+    """Return the tree of a commit.
+
+    Raises:
+        GitError: there is no such commit.
+    """
+    return tree_in_commit(_commit(git, commit).data)
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
@@ -86,13 +93,14 @@ def every_change_between(git: Git, base: str, head: str) -> tuple[Change, ...]:
 
 def read_file(git: Git, commit: str, path: str) -> bytes | None:
     """Return a file's content in a commit, or None if it is no file there."""
-    done = git.run("cat-file", "blob", f"{commit}:{path}", accept=(0, 128))
-    return done.out if done.code == 0 else None
+    found = git.find(f"{commit}:{path}")
+    return found.data if found and found.kind == "blob" else None
 
 
 def read_blob(git: Git, blob: str) -> bytes:
-    """Return what a blob holds."""
-    return git.run("cat-file", "blob", blob).out
+    """Return what a blob holds; nothing if it is not there."""
+    found = git.find(blob)
+    return found.data if found else b""
 
 
 def files_at(git: Git, commit: str, paths: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
@@ -130,13 +138,21 @@ def blame(git: Git, revision: str, path: str, lines: tuple[int, int] | None = No
     return parse_blame(git.run("blame", "--porcelain", "--no-textconv", *span, revision, "--", path).out)
 
 
-def commits(git: Git, ids: Iterable[str]) -> dict[CommitId, CommitRecord]:
-    """Return the records of the named commits, read by one process."""
-    wanted = "\n".join(ids)
-    if not wanted:
-        return {}
-    out = git.run("log", "--no-walk=unsorted", "--stdin", f"--format={COMMIT_FORMAT}", stdin=wanted.encode()).out
-    return {record.id: record for record in parse_commits(out)}
+def commit_record(git: Git, commit: str) -> CommitRecord:
+    """Return a commit's parents and message.
+
+    Raises:
+        GitError: there is no such commit.
+    """
+    found = _commit(git, commit)
+    return parse_commit(found.id, found.data)
+
+
+def _commit(git: Git, name: str) -> GitObject:
+    found = git.find(f"{name}^{{commit}}")
+    if found is None:
+        raise GitError(["git", "cat-file", "commit", name], git.cwd, 128, f"{name} is no commit here")
+    return found
 
 
 def commits_between(git: Git, *revisions: str) -> tuple[CommitRecord, ...]:

@@ -36,6 +36,7 @@ class Repository:
     own: Git
     objects: Git
     runs_folder: Path
+    refs_in_files: bool
 
     @classmethod
     def open(cls, folder: Path) -> Repository:
@@ -54,13 +55,17 @@ class Repository:
             raise UsageError(
                 f"{folder} is not in a git repository.", hint="Run this inside one, or name it with --repo DIR."
             ) from error
-        own = Git(git_dir=git_dir, cwd=work_tree or common, work_tree=work_tree)
-        if own.run("config", "--local", "--get", "extensions.partialClone", accept=(0, 1)).code == 0:
+        own = Git(git_dir=git_dir, cwd=work_tree or common, work_tree=work_tree).staying()
+        extensions = own.run("config", "--local", "--name-only", "--get-regexp", r"^extensions\.", accept=(0, 1)).text.split()
+        if "extensions.partialclone" in extensions:
             raise UsageError(
                 f"{common} is a partial clone: objects that are not here yet cannot be merged safely.",
                 hint="Fetch everything first: git fetch --refetch --no-filter.",
             )
-        return cls(common_dir=common, work_tree=work_tree, own=own, objects=own, runs_folder=common / "orch")
+        return cls(
+            common_dir=common, work_tree=work_tree, own=own, objects=own, runs_folder=common / "orch",
+            refs_in_files="extensions.refstorage" not in extensions,
+        )  # fmt: skip
 
     def runs(self) -> Iterator[Path]:
         """Yield the folders of the runs that this repository remembers, newest first."""
@@ -85,4 +90,6 @@ def private_git_folder(repository: Repository, parent: Path) -> Git:
     shallow = repository.common_dir / "shallow"
     if shallow.exists():  # else history seems to go on where this clone ends
         (folder / "shallow").write_bytes(shallow.read_bytes())
-    return Git(git_dir=folder, cwd=folder, objects=repository.common_dir / "objects")
+    return Git(
+        git_dir=folder, cwd=folder, objects=repository.common_dir / "objects", reader=repository.own.reader
+    )

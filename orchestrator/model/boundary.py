@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     from orchestrator.model.plan import Plan, Task
 
-__all__ = ["Boundary", "Entry", "PathChange", "boundary_of", "control_part", "declared_entries", "twins", "violations_of"]
+__all__ = [
+    "Boundary",
+    "Entry",
+    "PathChange",
+    "boundary_of",
+    "control_part",
+    "declared_entries",
+    "forms_of",
+    "twins_of",
+    "violations_of",
+]
 
 _ABSENT, _LINK, _SUBMODULE = "000000", "120000", "160000"
 
@@ -154,24 +164,27 @@ def _bad_link(change: PathChange, boundary: Boundary) -> str:
     return "" if boundary.allows(resolved) or boundary.allows(resolved + "/x") else f"links to {target!r}, which is protected"
 
 
-def twins(paths: Iterable[str], existing: Iterable[str]) -> tuple[Violation, ...]:
-    """Warn of new paths that differ from another one only in letter case or Unicode form: some systems keep just one."""
-    by_form: dict[str, str] = {}
-    for path in existing:
-        by_form.setdefault(_form(path), path)
-    found = []
+def forms_of(paths: Iterable[str]) -> dict[str, str]:
+    """Return the form that all systems tell apart → path, for `twins_of`."""
+    forms: dict[str, str] = {}
     for path in paths:
-        other = by_form.setdefault(_form(path), path)
-        if other != path:
-            found.append(
-                Violation(
-                    kind="twin-path",
-                    path=path,
-                    severity=Severity.WARNING,
-                    message=f"differs from {other} only in letter case or Unicode form; some file systems keep only one",
-                )
-            )
-    return tuple(found)
+        forms.setdefault(_form(path), path)
+    return forms
+
+
+def twins_of(paths: Iterable[str], existing: Mapping[str, str]) -> tuple[Violation, ...]:
+    """Warn of new paths that differ from an existing one only in letter case or Unicode form: some systems keep just one."""
+    pairs = ((path, existing.get(_form(path), path)) for path in paths)
+    return tuple(
+        Violation(
+            kind="twin-path",
+            path=path,
+            severity=Severity.WARNING,
+            message=f"differs from {other} only in letter case or Unicode form; some file systems keep only one",
+        )
+        for path, other in pairs
+        if path != other
+    )
 
 
 def _form(path: str) -> str:
@@ -180,20 +193,25 @@ def _form(path: str) -> str:
 
 # `git diff --full-index --binary`: "new file mode 120000" (or "old mode"/"new mode", or the mode on the index line).
 _NEW_MODE = re.compile(rb"(?:new file mode|new mode) (\d{6})")
+_GONE_MODE = re.compile(rb"deleted file mode (\d{6})")
 _INDEX = re.compile(rb"index [0-9a-f]+\.\.([0-9a-f]{40,64})(?: (\d{6}))?")
 
 
 def declared_entries(patch: bytes) -> Iterable[Entry]:
-    """Yield the links and submodules that a patch with full object names creates or moves."""
-    path, mode = "", b""
+    """Yield the links that a patch with full object names makes, and what it leaves where a submodule is or was."""
+    path, mode, submodules = "", b"", set[str]()
     for line in patch.split(b"\n"):
         if line.startswith(b"diff --git "):
             path, mode = _patched_path(line), b""
         elif match := _NEW_MODE.fullmatch(line):
             mode = match[1]
+        elif match := _GONE_MODE.fullmatch(line):
+            mode = _ABSENT.encode("ascii")
+            if match[1].decode("ascii") == _SUBMODULE:
+                submodules.add(path)  # what replaces it is the next part of the patch
         elif match := _INDEX.fullmatch(line):
             final = (match[2] or mode).decode("ascii")
-            if path and final in (_LINK, _SUBMODULE):
+            if path and (final in (_LINK, _SUBMODULE) or path in submodules):
                 yield Entry(path, final, match[1].decode("ascii"))
 
 

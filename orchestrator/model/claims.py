@@ -10,9 +10,11 @@ The states and the moves between them::
                       ^           |              |
                       +-----e-----+------e-------+
 
-    a  the key is opened             d  the work ended; DONE from SUBMITTED is the way of landed work b  a
-    request is granted, gen+1   e  the key is taken back; its generation stays, so the next holder's is
-    greater c  the holder handed its work in
+    a  the key is opened
+    b  a request is granted; the generation grows by one
+    c  the holder handed its work in
+    d  the work ended; landed work comes this way
+    e  the key is taken back; its generation stays, so that of the next holder is greater
 
 HELD may also end straight (d), and every state but HELD may be reached by `release`.
 """

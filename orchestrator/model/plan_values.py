@@ -154,13 +154,13 @@ def _branch(text: str) -> str:
 def _command(value: object) -> object:
     if value is None:
         return value
-    words = value if isinstance(value, tuple) else (value,)
+    words = value if isinstance(value, (list, tuple)) else (value,)
     wrong = next((w for w in words if not isinstance(w, str)), None)
     if wrong is not None or None in words:
         raise ValueError(f"{described(wrong)} is no part of a command; write each part as text, in quotes")
     if not words or not str(words[0]).strip():
         raise ValueError("the command is empty; write the program and its arguments, such as ['gemini', '--acp']")
-    return value
+    return tuple(value) if isinstance(value, list) else value
 
 
 _DURATION_SCHEMA = WithJsonSchema(

@@ -122,7 +122,8 @@ class _Places:
 
     def _place(self, path: Where) -> tuple[int, int]:
         tree = self._repair.tree
-        return tree.key_place(path) if path[:2] == ("contracts", "files") else tree.value_place(path)
+        is_path = path[:2] == ("contracts", "files") and len(path) == 3
+        return tree.key_place(path) if is_path else tree.value_place(path)
 
 
 def _finding_of(fault: yaml_text.Fault) -> Finding:

@@ -167,7 +167,8 @@ class Repair:
         key, around = str(path[-1]), shape_at(self.draft.meant(path[:-1]))
         meant = self._meant_key(path)
         if not known:
-            self._report(path, sentences.unknown_key(key, around), self.tree.key_place(path), settle=meant is None)
+            sentence = sentences.unknown_key(key, around, self._taken(path[:-1]))
+            self._report(path, sentence, self.tree.key_place(path), settle=meant is None)
         if meant:
             self.draft.rename(path, meant)
         else:
@@ -191,8 +192,11 @@ class Repair:
         if shape is None or shape.one_key_each:
             return None
         near = sentences.nearest(str(path[-1]), shape.keys)
-        taken = {self.draft.meant(other)[-1] for other in self._keys(path[:-1])}
-        return near if near not in taken else None
+        return near if near not in self._taken(path[:-1]) else None
+
+    def _taken(self, mapping: Path) -> frozenset[str]:
+        """Return the keys that stand in a mapping, as they are read."""
+        return frozenset(str(self.draft.meant(key)[-1]) for key in self._keys(mapping))
 
     def _misspelt(self, path: Path) -> bool:
         """Tell whether a key that is missing stands there in another spelling."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.model.plan_values import CLASS_REFERENCE, NAME, PLAN_NAME, described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pydantic_core import ErrorDetails
 
@@ -46,13 +46,16 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_form[found[0]] if found else None
 
 
-def unknown_key(key: str, around: Shape | None) -> str:
-    """Return the sentence about a key that has no meaning where it stands."""
+def unknown_key(key: str, around: Shape | None, taken: Collection[str]) -> str:
+    """Return the sentence about a key that has no meaning where it stands, beside those that are taken."""
     known = around.keys if around else ()
     if around and around.one_key_each:
         remedy = f"make {key!r} a step of its own" if key in known else "take it out"
         return f"a step has one key, and {described(key)} is one too many; {remedy}"
-    if near := nearest(key, known):
+    near = nearest(key, known)
+    if near is not None and near in taken:
+        return f"the key {described(key)} is not known here, and {near!r} stands there already; take one out"
+    if near is not None:
         return f"the key {described(key)} is not known here; did you mean {near!r}?"
     return f"the key {described(key)} is not known here; take it out (known: {', '.join(known)})"
 

@@ -69,11 +69,14 @@ def read_regular(path: Path, limit: int) -> bytes:
     """
     # Opening a pipe would wait for a writer, hence O_NONBLOCK; it has no effect on ordinary files.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is not an ordinary file")
-        data = file.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise ValueError(f"it is larger than {limit >> 20} MiB")
     return data

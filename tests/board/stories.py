@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestrator.board import schema
 from orchestrator.board.channel import MemoryChannel, memory_pair
+from orchestrator.board.document import Document, Put
+from orchestrator.board.ledger import Ledger
+from orchestrator.board.log import MemoryLog
 from orchestrator.board.seat import Seat
 from orchestrator.model.todo import TaskCard, Todo
 
@@ -13,8 +17,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine
 
-    from orchestrator.board.channel import Channel
     from orchestrator.board.hub import Hub
+    from orchestrator.model.claims import GrantState
 
 _T = TypeVar("_T")
 
@@ -63,18 +67,63 @@ class Shuffled:
             await asyncio.sleep(0)
 
 
-async def take_seat(hub: Hub, agent: str, *, chance: random.Random | None = None) -> tuple[Seat, asyncio.Task[None]]:
-    """Connect an agent through a channel pair; return its seat, and the task that serves it."""
+async def take_seat(hub: Hub, agent: str, *, chance: random.Random) -> tuple[Seat, asyncio.Task[None]]:
+    """Connect an agent through a shuffled channel pair; return its seat, and the task that serves it."""
     here, there = memory_pair(room=4)
-    ours: Channel = Shuffled(here, chance) if chance else here
-    theirs: Channel = Shuffled(there, chance) if chance else there
-    seat = Seat(agent, theirs)
-    return seat, asyncio.create_task(hub.attach(ours, writes=seat.topic))
+    seat = Seat(agent, Shuffled(there, chance))
+    return seat, asyncio.create_task(hub.attach(Shuffled(here, chance), writes=seat.topic))
 
 
-async def raw_seat(hub: Hub, agent: str, incarnation: str = "raw") -> tuple[MemoryChannel, asyncio.Task[None]]:
+async def raw_seat(hub: Hub, agent: str) -> tuple[MemoryChannel, asyncio.Task[None]]:
     """Connect a client that speaks bytes, for what no `Seat` would send; the board has arrived."""
     here, there = memory_pair()
-    serving = asyncio.create_task(hub.attach(here, writes=f"ag/{agent}/{incarnation}"))
+    serving = asyncio.create_task(hub.attach(here, writes=f"ag/{agent}/raw"))
     await there.receive()
     return there, serving
+
+
+class Asker:
+    """An agent without a channel: its document, joined to a ledger."""
+
+    def __init__(self, ledger: Ledger, agent: str, incarnation: str = "1") -> None:
+        self.topic = f"ag/{agent}/{incarnation}"
+        self.ledger = ledger
+        self.document = Document()
+        self.nonce = 0
+        ledger.join(self.topic)
+
+    def write(self, name: str, key: str, value: str) -> None:
+        self.ledger.receive(self.topic, self.document.write(Put(map=name, key=key, value=value)))
+
+    def claim(self, key: str) -> None:
+        self.nonce += 1
+        self.write(schema.REQUESTS, key, schema.encode(schema.Wish(nonce=f"{self.topic}{self.nonce}")))
+
+    def hand_in(self, key: str, gen: int, commit: str | None = None) -> None:
+        self.nonce += 1
+        work = schema.Submission(gen=gen, nonce=f"{self.topic}{self.nonce}", commit=commit)
+        self.write(schema.SUBMISSIONS, key, schema.encode(work))
+
+
+def board(log: MemoryLog | None = None) -> Ledger:
+    return Ledger(log or MemoryLog(), lambda: 12.5)
+
+
+def with_task(*todos: str) -> Ledger:
+    ledger = board()
+    ledger.publish_tasks([card("T", *todos, title="Do it")])
+    ledger.open("T")
+    return ledger
+
+
+def standing(ledger: Ledger, key: str) -> tuple[GrantState | None, int, str | None]:
+    task, todo = schema.split_key(key)
+    view = ledger.snapshot().task(task)
+    if todo is None:
+        return view.state, view.gen, view.holder
+    found = next(t for t in view.todos if t.id == todo)
+    return found.state, found.gen, found.holder
+
+
+def kinds(ledger: Ledger) -> list[str]:
+    return [line.kind for line in ledger.snapshot().log]

@@ -14,7 +14,8 @@ from orchestrator.model.claims import Grant, GrantState
 
 ROOT = Path(__file__).parents[2]
 LAYOUT = (ROOT / "contracts/board.md").read_text(encoding="utf-8")
-NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "contracts/behaviors/claim.md").read_text(encoding="utf-8"))
+RULES = (ROOT / "contracts/behaviors/claim.md").read_text(encoding="utf-8")
+NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", RULES)
 
 
 @pytest.mark.parametrize(("path", "name"), NAMED)
@@ -23,8 +24,7 @@ def test_every_named_test_exists(path: str, name: str) -> None:
 
 
 def test_every_rule_names_a_test() -> None:
-    text = (ROOT / "contracts/behaviors/claim.md").read_text(encoding="utf-8")
-    rules = re.split(r"^\d+\. ", text, flags=re.MULTILINE)[1:]
+    rules = re.split(r"^\d+\. ", RULES, flags=re.MULTILINE)[1:]
     assert len(rules) == 13
     assert all("tests/" in rule for rule in rules)
 
@@ -35,12 +35,16 @@ def test_every_root_is_written_down(root: str) -> None:
     assert re.search(rf"^\| `{root}` \| (Map|Array) \|", LAYOUT, re.MULTILINE)
 
 
-@pytest.mark.parametrize("shape", [Grant, schema.Answer, schema.AgentState, schema.Wish, schema.Submission, schema.Said])
+@pytest.mark.parametrize(
+    "shape", [Grant, schema.Answer, schema.AgentState, schema.Wish, schema.Submission, schema.Said]
+)
 def test_every_key_of_a_value_is_written_down(shape: type) -> None:
     names = [field.name for field in fields(shape)]
     assert any(all(f'"{name}"' in line for name in names) for line in LAYOUT.splitlines())
 
 
-@pytest.mark.parametrize("word", [*GrantState, MAGIC.decode(), f"{2 * schema.LOG_KEPT:,}", f"{schema.ASKED_AT_ONCE} keys"])
+@pytest.mark.parametrize(
+    "word", [*GrantState, MAGIC.decode(), f"{2 * schema.LOG_KEPT:,}", f"{schema.ASKED_AT_ONCE} keys"]
+)
 def test_every_fixed_word_is_written_down(word: str) -> None:
     assert word in LAYOUT

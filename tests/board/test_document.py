@@ -91,7 +91,13 @@ def test_a_foreign_value_is_never_taken_for_text() -> None:
     foreign: pycrdt.Doc[pycrdt.Map[object]] = pycrdt.Doc()
     values: pycrdt.Map[object] = pycrdt.Map()
     foreign["m"] = values
-    for key, value in {"number": 1, "none": None, "list": ["x"], "map": pycrdt.Map({"a": "b"}), "text": "t"}.items():
+    for key, value in {
+        "number": 1,
+        "none": None,
+        "list": ["x"],
+        "map": pycrdt.Map({"a": "b"}),
+        "text": "t",
+    }.items():
         values[key] = value
     document = Document()
     document.apply(foreign.get_update())
@@ -126,7 +132,7 @@ def test_a_difference_brings_a_replica_up_to_date() -> None:
 
 
 def test_updates_of_one_writer_must_keep_their_order() -> None:
-    """Why channels are first-in first-out: with another order the library ends wrong; if this fails, it was mended."""
+    """Why channels are first-in first-out: in another the library ends wrong (or was mended)."""
     writer = Document()
     updates = [writer.write(Put(map="m", key=key, value=str(n))) for n, key in enumerate("abab")]
     wrong = 0

@@ -71,7 +71,9 @@ def test_cut_at_any_byte_no_whole_record_is_lost(tmp_path: Path) -> None:
         assert reopened(torn) == [*kept[:whole], Frame(topic="next", update=b"after the cut")]
 
 
-@pytest.mark.parametrize("tail", [b"\0" * 500, b"\xff" * 30, b"rubbish that is longer than one head of a record"])
+@pytest.mark.parametrize(
+    "tail", [b"\0" * 500, b"\xff" * 30, b"rubbish that is longer than one head of a record"]
+)
 def test_rubbish_at_the_end_is_cut_off(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "board.log"
     ends = written(path, frames(4))

@@ -41,12 +41,14 @@ def asks(ledger: Ledger, agent: str, *keys: str) -> None:
 
 def busy() -> Ledger:
     ledger = Ledger(MemoryLog(), lambda: 36_000.0)
-    todos = (Todo(id="hash", title="Hash passwords"), Todo(id="token", title="Issue tokens"))
-    ledger.publish_tasks([
-        TaskCard(id="A-10", title="Profile page", needs=("A-2",)),
-        TaskCard(id="A-2", title="Auth service", track="auth", todos=todos),
-        TaskCard(id="A-3", title="Settings"),
-    ])
+    todos = (Todo(id="hash", title="Hash passwords"), Todo(id="token", title="Make tokens"))
+    ledger.publish_tasks(
+        [
+            TaskCard(id="A-10", title="Profile page", needs=("A-2",)),
+            TaskCard(id="A-2", title="Auth service", track="auth", todos=todos),
+            TaskCard(id="A-3", title="Settings"),
+        ]
+    )
     ledger.open("A-2")
     asks(ledger, "ag1", "A-2", "A-2/hash", "A-2/token")
     work = schema.encode(schema.Submission(gen=1, nonce="9"))
@@ -58,11 +60,13 @@ def busy() -> Ledger:
 
 
 def test_the_board_as_text() -> None:
-    assert render(busy().snapshot(), width=72, entries=4) == """\
+    assert (
+        render(busy().snapshot(), width=72, entries=4)
+        == """\
 Tasks: 3 (1 waiting, 1 held, 1 cancelled)
 [ ] A-2   held       gen 1 ag1         Auth service
       [x] hash  Hash passwords
-      [ ] token  Issue tokens  (ag1)
+      [ ] token  Make tokens  (ag1)
       > tokens next
 [ ] A-3   cancelled                    Settings
       > not wanted
@@ -77,6 +81,7 @@ Log
       6 10:00:00 done       key=A-2/hash gen=1 holder=ag1
       7 10:00:00 cancelled  key=A-3 gen=0 note=not wanted
 """
+    )
 
 
 def test_the_board_as_json() -> None:
@@ -89,7 +94,8 @@ def test_the_board_as_json() -> None:
     assert data["tasks"][2]["state"] is None
     assert data["agents"][0]["said"] == ["hashing is done", "tokens next"]
     assert data["log"][-1] == {
-        "seq": 7, "at": 36000.0, "kind": "cancelled", "fields": {"key": "A-3", "gen": 0, "note": "not wanted"},
+        "seq": 7, "at": 36000.0, "kind": "cancelled",
+        "fields": {"key": "A-3", "gen": 0, "note": "not wanted"},
     }  # fmt: skip
 
 
@@ -124,6 +130,7 @@ def test_clean(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
 
 
+UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 dangerous = st.text(
     st.characters(categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
     | st.sampled_from("\x1b\x9b[]()PX^_;0123456789mHJ\\\u202e ab漢é\u0301😀"),
@@ -143,7 +150,7 @@ def test_nothing_an_agent_says_can_harm_a_terminal(text: str, width: int) -> Non
     snapshot = ledger.snapshot()
     narrow = render(snapshot, width=width)
     for form in (render(snapshot), narrow, json.dumps(snapshot.as_json(), ensure_ascii=False)):
-        assert not {unicodedata.category(c) for c in form if c != "\n"} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+        assert not {unicodedata.category(c) for c in form if c != "\n"} & UNSAFE
     assert all(len(line) <= width for line in narrow.split("\n") if line.isascii())
     assert len(narrow.split("\n")) <= 20
 

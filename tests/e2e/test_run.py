@@ -215,7 +215,7 @@ def test_contracts_are_committed_first_and_only_if_they_differ(repo: Repo, tmp_p
 def test_a_conflict_with_what_landed_meanwhile_goes_back_to_the_agent(repo: Repo, tmp_path: Path) -> None:
     # A person commits to the same file while the agent works: the scope cannot forbid that, the merge finds it.
     person = f"cd {repo.path} && echo person > A.txt && git add A.txt && git -c user.name=p -c user.email=p commit -qm person"
-    steps = [{"when": {"generation": 1, "do": [{"run": person}]}}, {"run": "echo agent >> A.txt"}]
+    steps: list[dict[str, Any]] = [{"when": {"generation": 1, "do": [{"run": person}]}}, {"run": "echo agent >> A.txt"}]
     said = orch("run", write_plan(tmp_path / "p", [task("A", *steps)]), cwd=repo.path)
     assert said.code == 0, said.out
     assert "check merge failed: A.txt: does not merge with what has landed since" in said.out

@@ -25,6 +25,7 @@ def repo(tmp_path: Path) -> Repo:
 @pytest.fixture
 def opened(repo: Repo, tmp_path: Path) -> Repository:
     found = Repository.open(repo.path)
+    found.runs_folder.mkdir()
     return replace(found, objects=private_git_folder(found, tmp_path))
 
 
@@ -58,14 +59,14 @@ def test_no_hook_no_filter_and_no_monitor_of_the_repository_runs(repo: Repo, ope
     repo.git("config", "merge.spy.driver", spy)
     trace.unlink(missing_ok=True)
     place = tmp_path / "w"
-    change.add_worktree(opened.own, place, "side", repo.head())
+    change.add_worktree(opened, place, repo.head())
     files = opened.objects.at(work_tree=place, index=tmp_path / "index")
     change.checkout(files, repo.head())
     (place / ".gitattributes").write_text("* filter=spy merge=spy diff=spy\n")
     (place / "a.txt").write_text("changed\n")
     tree = change.stage_everything(files)
     side = change.commit_tree(opened.objects, tree, [repo.head()], "m\n", "a")
-    assert change.move_ref(opened.own, "refs/heads/side", side, repo.head())
+    assert change.move_ref(opened.own, "refs/heads/side", side, None)
     query.merge_in_memory(opened.objects, repo.head(), side)
     assert not trace.exists()
     assert query.read_file(opened.objects, side, "a.txt") == b"changed\n"
@@ -73,7 +74,7 @@ def test_no_hook_no_filter_and_no_monitor_of_the_repository_runs(repo: Repo, ope
 
 def test_what_is_written_is_what_is_committed_whatever_attributes_say(repo: Repo, opened: Repository, tmp_path: Path) -> None:
     place = tmp_path / "w"
-    change.add_worktree(opened.own, place, "side", repo.head())
+    change.add_worktree(opened, place, repo.head())
     files = opened.objects.at(work_tree=place, index=tmp_path / "index")
     change.checkout(files, repo.head())
     (place / ".gitattributes").write_text("*.txt text eol=lf\n*.u16 working-tree-encoding=UTF-16\n")
@@ -84,9 +85,28 @@ def test_what_is_written_is_what_is_committed_whatever_attributes_say(repo: Repo
     assert query.read_file(opened.objects, tree, "x.u16") == "ü".encode("utf-16")
 
 
+def test_a_worktree_of_ours_is_one_to_git(repo: Repo, opened: Repository, tmp_path: Path) -> None:
+    repo.git("worktree", "add", "--quiet", "--detach", tmp_path / "theirs")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    records = [change.add_worktree(opened, tmp_path / name / "w", repo.head()) for name in ("one", "two")]
+    assert [r.name for r in records] == ["w", "w-1"]
+    repo.git("worktree", "prune", "--expire", "now")
+    listed = repo.git("worktree", "list", "--porcelain")
+    assert all(f"worktree {tmp_path}/{name}\nHEAD {repo.head()}\ndetached" in listed for name in ("theirs", "one/w", "two/w"))
+    ours = Repo(tmp_path / "one/w")
+    ours.git("reset", "--quiet", "--hard")
+    assert (ours.status(), ours.git("rev-parse", "--show-toplevel")) == ("", str(ours.path))
+    ours.git("switch", "--quiet", "-c", "from-here")
+    assert ours.commit("work", n_txt="n") == repo.head("from-here")
+    repo.git("worktree", "remove", tmp_path / "one/w")
+    repo.git("fsck", "--strict")
+    assert not (tmp_path / "one/w").exists()
+
+
 def test_a_hidden_change_is_seen(repo: Repo, opened: Repository, tmp_path: Path) -> None:
     place = tmp_path / "w"
-    change.add_worktree(opened.own, place, "side", repo.head())
+    change.add_worktree(opened, place, repo.head())
     index = tmp_path / "index"
     files = opened.objects.at(work_tree=place, index=index)
     change.checkout(files, repo.head())
@@ -155,13 +175,11 @@ def test_moving_a_checkout_keeps_what_is_not_in_the_way_and_refuses_what_is(repo
     two = repo.commit("two", a_txt="2\n", n_txt="n\n")
     repo.git("reset", "--quiet", "--hard", one)
     repo.write("d/b.txt", "mine\n")
-    assert change.move_checkout(opened.own, one, two, pretend=True) == ""
     assert change.move_checkout(opened.own, one, two) == ""
     assert (repo.path / "a.txt").read_text() == "2\n"
     assert (repo.path / "d/b.txt").read_text() == "mine\n"
     assert change.move_checkout(opened.own, two, one) == ""
     repo.write("n.txt", "untracked\n")
-    assert "n.txt" in change.move_checkout(opened.own, one, two, pretend=True)
     assert "n.txt" in change.move_checkout(opened.own, one, two)
     assert (repo.path / "n.txt").read_text() == "untracked\n"
     assert (repo.path / "a.txt").read_text() == "a\n"

@@ -13,7 +13,8 @@ from orchestrator.model.boundary import (
     boundary_of,
     control_part,
     declared_entries,
-    twins,
+    forms_of,
+    twins_of,
     violations_of,
 )
 from orchestrator.model.finding import Severity
@@ -128,7 +129,7 @@ def test_control_files_are_found_at_any_depth() -> None:
 
 
 def test_twins_are_reported_and_do_not_keep_work_from_landing() -> None:
-    found = twins(["Readme.md", "caf\u0065\u0301", "x"], ["README.md", "caf\u00e9"])
+    found = twins_of(["Readme.md", "caf\u0065\u0301", "x"], forms_of(["README.md", "caf\u00e9"]))
     assert [(v.path, v.severity) for v in found] == [
         ("Readme.md", Severity.WARNING), ("caf\u0065\u0301", Severity.WARNING),
     ]  # fmt: skip

@@ -306,9 +306,11 @@ odd_names = st.text(odd_letters, min_size=1).filter(lambda name: name not in {".
 @given(st.lists(odd_names, min_size=1, max_size=3).map("/".join))
 def test_an_escaped_path_matches_that_path_alone(path: str) -> None:
     scope = Scope([escape(path)])
-    assert scope.names(path)
-    assert scope.included.literals == {path}
-    assert not scope.included.wild
+    assert scope.matches(path)
+    if not re.search("[\udc80-\udcff]", path):  # bytes that no plan can spell
+        assert scope.names(path)
+        assert scope.included.literals == {path}
+        assert not scope.included.wild
 
 
 # --- cost, in seconds of this process; several times what is usual, since other work shares the machine ---

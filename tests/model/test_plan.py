@@ -110,6 +110,13 @@ def test_a_contract_file_is_its_text_or_names_a_file() -> None:
     assert (files["a"].text, files["b"].source) == ("text", "b.py")
 
 
+def test_a_command_may_come_as_json() -> None:
+    text = (
+        '{"version": 1, "name": "p", "tasks": [{"id": "A"}], "agents": {"a": {"kind": "acp", "command": ["x", "-y"]}}}'
+    )
+    assert Plan.model_validate_json(text).agents["a"].command == ("x", "-y")
+
+
 def test_who_may_write_what() -> None:
     loaded = plan(
         {"id": "A", "track": "t"}, {"id": "B", "track": "t", "writes": ("src/b",)}, {"id": "C"}, {"id": "D", "writes": ()},
