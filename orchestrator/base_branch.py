@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import BaseBranchError, UsageError
 from orchestrator.git import change, query
 from orchestrator.git.command import Git
+from orchestrator.git.untouched import set_aside, untouched
 
 if TYPE_CHECKING:
     from orchestrator.git.parse import CommitId
@@ -37,7 +38,9 @@ class BaseBranch:
         """
         commit = query.tip(self.repository.own, self.name)
         if commit is None:
-            raise BaseBranchError(f"The branch {self.name} is gone.", hint=f"Its last commits are in `git reflog {self.name}`.")
+            raise BaseBranchError(
+                f"The branch {self.name} is gone.", hint=f"Its last commits are in `git reflog {self.name}`."
+            )
         return commit
 
     def refuse_if_dirty(self) -> None:
@@ -74,11 +77,19 @@ class BaseBranch:
             return False
 
     def _follow(self, checkout: Git, old: CommitId, new: CommitId) -> None:
-        if against := change.move_checkout(checkout, old, new):
-            raise BaseBranchError(
-                f"{self.name} is checked out in {checkout.cwd}, and something there is in the way: {against}",
-                hint="Commit or move it away, then run again. The finished work is kept on its branch.",
-            )
+        if not (against := change.move_checkout(checkout, old, new)):
+            return
+        # Git takes some files for modified although they are as it wrote them; those need not stop anybody.
+        changes = {c.path: (c.old_mode, c.old_blob) for c in query.changed_paths(checkout, old, new)}
+        ours = [path for path, entry in untouched(checkout, changes).items() if entry == changes[path]]
+        with set_aside(checkout, ours):
+            if ours:
+                against = change.move_checkout(checkout, old, new)
+            if against:
+                raise BaseBranchError(
+                    f"{self.name} is checked out in {checkout.cwd}, and something there is in the way: {against}",
+                    hint="Commit or move it away, then run again. The finished work is kept on its branch.",
+                )
 
     def _take_back(self, moved: list[Git], old: CommitId, new: CommitId) -> None:
         for checkout in moved:
@@ -94,13 +105,17 @@ def open_base(repository: Repository, name: str | None) -> BaseBranch:
     if name is None:
         done = repository.own.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1))
         if done.code or not done.text:
-            raise UsageError("No branch is checked out here.", hint="Check one out, or name one in the plan with `base:`.")
+            raise UsageError(
+                "No branch is checked out here.", hint="Check one out, or name one in the plan with `base:`."
+            )
         name = done.text
     if query.tip(repository.own, name) is None:
         has_any = query.resolve(repository.own, "HEAD") is not None
         raise UsageError(
             f"There is no branch {name} in {repository.common_dir}" + ("." if has_any else ": it has no commit yet."),
-            hint=f"Create it: git branch {name}" if has_any else "Make a first commit: git commit --allow-empty -m start",
+            hint=f"Create it: git branch {name}"
+            if has_any
+            else "Make a first commit: git commit --allow-empty -m start",
         )
     places = [Path(w.path) for w in query.worktrees(repository.own) if w.branch == name and not w.bare]
     checkouts = tuple(_checkout_git(repository, place) for place in places if place.is_dir())

@@ -122,7 +122,9 @@ async def _seat(this: _Attempt) -> AsyncIterator[Seat]:
     try:
         granted = await seat.claim(this.task.id)
         if granted != this.generation:
-            raise BoardError(f"The board grants generation {granted} of {this.task.id}, the run is at {this.generation}.")
+            raise BoardError(
+                f"The board grants generation {granted} of {this.task.id}, the run is at {this.generation}."
+            )
         yield seat
     finally:
         seat.close()

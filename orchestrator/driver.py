@@ -84,8 +84,8 @@ class Driver:
                 emit(happened.StopRequested(reason=reason, lands=True))
                 self.context.stop_agents.set()
             case to_do.End(task, status, reason):
-                emit(happened.TaskEnded(task=task, status=status.value, reason=reason))
-                self.context.hub.release(task, GrantState(status.value), note=reason)
+                emit(happened.TaskEnded(task=task, status=status, reason=reason))
+                self.context.hub.release(task, GrantState(status), note=reason)
             case to_do.Start(task, generation):
                 emit(happened.Assigned(task=task, generation=generation))
                 group.create_task(self._attempt(task, generation), name=f"{task}.gen-{generation}")

@@ -95,7 +95,9 @@ def plan_from_history(git: Git, name: str, revisions: str, out: Path) -> int:
             _write(git, name, base, records, folder)
             folder.replace(out.resolve())
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror or error}.", hint="Name another one with --out.") from error
+        raise UsageError(
+            f"{out} cannot be written: {error.strerror or error}.", hint="Name another one with --out."
+        ) from error
     return len(records)
 
 
@@ -157,7 +159,8 @@ def _write(git: Git, name: str, base: str, records: tuple[CommitRecord, ...], fo
 def _refuse_more_than(limit: int, size: int, what: str) -> None:
     if size > limit:
         raise UsageError(
-            f"{what} would be {size / (1 << 20):.1f} MiB long; the limit is {limit >> 20} MiB.", hint="Choose a shorter range."
+            f"{what} would be {size / (1 << 20):.1f} MiB long; the limit is {limit >> 20} MiB.",
+            hint="Choose a shorter range.",
         )
 
 

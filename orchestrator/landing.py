@@ -61,7 +61,9 @@ class Landing:
             except (BaseBranchError, ClaimRefused) as error:
                 self._refuse(task, generation, error.message, f"{error.message} {error.hint}", final=True)
                 return
-        self._refuse(task, generation, f"{self._context.base.name} was moved by somebody else {_TRIES} times", "", final=True)
+        self._refuse(
+            task, generation, f"{self._context.base.name} was moved by somebody else {_TRIES} times", "", final=True
+        )
 
     async def _candidate(
         self, task: Task, generation: int, tip: CommitId, commit: str, state: RunState
@@ -144,4 +146,3 @@ class Landing:
                 task=task.id, generation=generation, reason=reason, feedback=feedback or reason, final=final
             )
         )
-

@@ -32,10 +32,10 @@ _CHUNK = 65536
 class Ending(StrEnum):
     """Why a process is over."""
 
-    EXITED = "exited"        # by itself
+    EXITED = "exited"  # by itself
     TIMED_OUT = "timed-out"  # it used up its wall time
-    STALLED = "stalled"      # it printed nothing for too long
-    STOPPED = "stopped"      # it was asked to
+    STALLED = "stalled"  # it printed nothing for too long
+    STOPPED = "stopped"  # it was asked to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

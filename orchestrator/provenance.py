@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.git import query
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from orchestrator.git.command import Git
     from orchestrator.git.parse import CommitId
+    from orchestrator.model.formats import BlameLineJson
 
 __all__ = ["Origin", "lines_of_task", "origins", "ranges"]
 
@@ -29,7 +30,7 @@ class Origin:
     text: str
     provenance: Provenance | None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> BlameLineJson:
         """Return the published form of one line (`contracts/blame.schema.json`)."""
         by = self.provenance
         return {
@@ -55,7 +56,9 @@ def origins(git: Git, revision: str, path: str, line: int | None = None) -> tupl
         raise UsageError(f"There is no revision {revision}.")
     mode = query.files_at(git, commit, [path]).get(path, ("", ""))[0]
     if mode in {"", _SUBMODULE}:
-        raise UsageError(f"There is no file {path} at {revision}.", hint="Paths count from the repository's root or from here.")
+        raise UsageError(
+            f"There is no file {path} at {revision}.", hint="Paths count from the repository's root or from here."
+        )
     if line is not None:
         length = len(query.blame(git, commit, path))
         if not 1 <= line <= length:
@@ -63,7 +66,8 @@ def origins(git: Git, revision: str, path: str, line: int | None = None) -> tupl
     lines = query.blame(git, commit, path, (line, line) if line else None)
     known = {name: provenance_of(query.commit_record(git, name).message) for name in {line.commit for line in lines}}
     return tuple(
-        Origin(line=found.number, commit=found.commit, text=found.text, provenance=known[found.commit]) for found in lines
+        Origin(line=found.number, commit=found.commit, text=found.text, provenance=known[found.commit])
+        for found in lines
     )
 
 
@@ -85,7 +89,11 @@ def lines_of_task(git: Git, revision: str, task: str) -> dict[str, list[tuple[in
     # A line that the task wrote stands in a file that is not what it was before the task: only those are looked at.
     now = query.files_at(git, head)
     touched = {
-        c.path for r in written for parent in r.parents[:1] for c in query.changed_paths(git, parent, head) if not c.deleted
+        c.path
+        for r in written
+        for parent in r.parents[:1]
+        for c in query.changed_paths(git, parent, head)
+        if not c.deleted
     }
     ours = {record.id for record in written}
     found = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from orchestrator.model.finding import ConflictKind, Severity
 from orchestrator.model.globs import Scope, overlapping_pairs
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from orchestrator.model.formats import Conflicts, EndStatus, Report, TaskReport
     from orchestrator.model.plan import Plan, Task
     from orchestrator.planfile import LoadedPlan
 
-__all__ = ["Report", "report_of", "summary_of", "write_report"]
-
-Report = dict[str, Any]
-"""The content of `report.json` (`contracts/report.schema.json`)."""
+__all__ = ["report_of", "summary_of", "write_report"]
 
 
 def report_of(plan: Plan, state: RunState) -> Report:
@@ -54,12 +52,12 @@ def write_report(loaded: LoadedPlan, state: RunState, folder: Path) -> Report:
     return report
 
 
-def _task(plan: Plan, task: Task, state: TaskState) -> dict[str, Any]:
+def _task(plan: Plan, task: Task, state: TaskState) -> TaskReport:
     attempt = state.attempt
     return {
         "id": task.id,
         "title": task.title,
-        "status": state.status.value,
+        "status": cast("EndStatus", state.status.value),  # the run is over: every status is final
         "reason": clean_text(state.reason) or None,
         "generation": state.generation,
         "commit": state.landed,
@@ -74,7 +72,7 @@ def _task(plan: Plan, task: Task, state: TaskState) -> dict[str, Any]:
     }
 
 
-def _conflicts(plan: Plan, state: RunState) -> dict[str, Any]:
+def _conflicts(plan: Plan, state: RunState) -> Conflicts:
     failed = [(task, check) for task, now in state.tasks.items() for check in now.failed_checks]
     stages = Counter(check.stage for _, check in failed)
     kinds = Counter(v.conflict for _, check in failed for v in check.result.violations if v.severity is Severity.ERROR)
@@ -87,8 +85,14 @@ def _conflicts(plan: Plan, state: RunState) -> dict[str, Any]:
         "prevented": _ordered_overlaps(plan),
         "detected_early": stages["submission"],
         "at_merge": stages["landing"],
-        "by_type": {kind.value: kinds[kind] for kind in ConflictKind},
-        "resolved": {how: resolved[how] for how in ("auto", "ai", "human")},
+        "by_type": {
+            "direct": kinds[ConflictKind.DIRECT],
+            "semantic": kinds[ConflictKind.SEMANTIC],
+            "structural": kinds[ConflictKind.STRUCTURAL],
+            "behavioral": kinds[ConflictKind.BEHAVIORAL],
+            "dependency": kinds[ConflictKind.DEPENDENCY],
+        },
+        "resolved": {"auto": resolved["auto"], "ai": resolved["ai"], "human": resolved["human"]},
     }
 
 
@@ -117,7 +121,9 @@ def summary_of(report: Report) -> Iterator[str]:
     tasks = report["tasks"]
     landed = [t for t in tasks if t["status"] == "landed"]
     yield f"{len(landed)} of {len(tasks)} tasks landed on {report['base']['branch']}" + (
-        f" ({report['base']['before'][:12]} → {report['base']['after'][:12]})." if landed else "; nothing was changed there."
+        f" ({report['base']['before'][:12]} → {report['base']['after'][:12]})."
+        if landed
+        else "; nothing was changed there."
     )
     if report["stopped"]:
         yield f"The run was stopped: {report['stopped']}."
@@ -125,14 +131,16 @@ def summary_of(report: Report) -> Iterator[str]:
     yield from _table([_row(task) for task in tasks])
     yield ""
     timings = report["timings"]
-    yield f"Time: {timings['total']:.1f} s in all; " + ", ".join(f"{k} {v:.1f} s" for k, v in timings.items() if k != "total")
+    yield f"Time: {timings['total']:.1f} s in all; " + ", ".join(
+        f"{k} {v:.1f} s" for k, v in timings.items() if k != "total"
+    )
     yield f"Cost: ${report['cost_usd']:.2f}"
     yield f"Report and transcripts: {report['folder']}"
     yield ""
     yield from _next_steps(report, landed)
 
 
-def _row(task: dict[str, Any]) -> list[str]:
+def _row(task: TaskReport) -> list[str]:
     what = f"as {task['commit'][:12]}" if task["commit"] else (task["reason"] or "")
     if task["commit"] and task["refusals"]:
         what += f", after: {task['refusals'][-1]['reason']}"
@@ -151,7 +159,7 @@ def _table(rows: list[list[str]]) -> Iterable[str]:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _next_steps(report: Report, landed: list[dict[str, Any]]) -> Iterable[str]:
+def _next_steps(report: Report, landed: list[TaskReport]) -> Iterable[str]:
     if landed:
         yield "Next:"
         yield f"  orch blame --task {landed[0]['id']}    which lines a task wrote"

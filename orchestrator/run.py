@@ -25,11 +25,13 @@ from orchestrator.model.boundary import boundary_of
 from orchestrator.model.decide import verdict
 from orchestrator.model.todo import TaskCard
 from orchestrator.planfile import LoadedPlan, contract_files, patches_of
-from orchestrator.report import Report, write_report
+from orchestrator.report import write_report
 from orchestrator.worktrees import Worktrees, worktrees_home
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from orchestrator.model.formats import Report
 
 __all__ = ["new_run_id", "run_plan"]
 
@@ -92,7 +94,9 @@ def _new_run_folder(repository: Repository, run: str, loaded: LoadedPlan) -> Pat
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise UsageError(f"There is a run {run} already.", hint="Choose another name with --run, or leave it out.") from error
+        raise UsageError(
+            f"There is a run {run} already.", hint="Choose another name with --run, or leave it out."
+        ) from error
     (folder / "indexes").mkdir()
     (folder / "plan.yaml").write_bytes(loaded.text)
     return folder

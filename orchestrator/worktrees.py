@@ -100,7 +100,9 @@ class Workspace:
         for ref, commit in refs.items():
             if not change.move_ref(self.repository.own, ref, commit, query.resolve(self.repository.own, ref)):
                 raise WorkspaceError(f"{ref} could not be pointed at {commit}, so {self.folder} is kept.")
-        nested = next((c.path for c in captured.changes if c.is_submodule and not c.deleted and self._holds_files(c.path)), None)
+        nested = next(
+            (c.path for c in captured.changes if c.is_submodule and not c.deleted and self._holds_files(c.path)), None
+        )
         self.keep = f"{nested} is a repository of its own, whose files git does not take in" if nested else ""
 
     def _holds_files(self, path: str) -> bool:

@@ -33,14 +33,14 @@ done
 def main() -> None:
     """Measure and print one line a size."""
     options = _options()
-    print(f"{'N':>5} {'shell s':>9} {'orch s':>9} {'orch ms/task':>13} {'ratio (median of pairs)':>24}  min–max")
+    print(f"{'N':>5} {'shell s':>9} {'orch s':>9} {'orch ms/task':>13} {'ratio (median of pairs)':>24}  min..max")
     for size in options.sizes:
         pairs = [(_shell(size), _orch(size, options.jobs)) for _ in range(options.repeat)]
         ratios = [ours / theirs for theirs, ours in pairs]
         shell, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
         print(
             f"{size:>5} {shell:>9.2f} {ours:>9.2f} {ours / size * 1000:>13.1f} {statistics.median(ratios):>24.2f}"
-            f"  {min(ratios):.2f}–{max(ratios):.2f}"
+            f"  {min(ratios):.2f}..{max(ratios):.2f}"
         )
 
 

@@ -69,7 +69,9 @@ def test_an_argument_list_goes_to_no_shell() -> None:
 def test_wall_time_and_silence_end_a_child() -> None:
     assert run("sleep 60", Heard(), wall=0.2, ladder=SHORT).ending is Ending.TIMED_OUT
     noisy = Heard()
-    assert run("while :; do echo x; sleep 0.05; done", noisy, wall=0.6, stall=0.4, ladder=SHORT).ending is Ending.TIMED_OUT
+    assert (
+        run("while :; do echo x; sleep 0.05; done", noisy, wall=0.6, stall=0.4, ladder=SHORT).ending is Ending.TIMED_OUT
+    )
     assert run("echo x; sleep 60", Heard(), wall=30.0, stall=0.2, ladder=SHORT).ending is Ending.STALLED
 
 

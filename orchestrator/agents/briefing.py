@@ -49,7 +49,9 @@ def _contracts(plan: Plan, task: Task, contracts: Mapping[str, str]) -> str:
     for path, text in contracts.items():
         left -= len(text)
         fence = "~" * 4
-        lines.append(f"\n### {path}\n" + (f"\n{fence}\n{text.rstrip()}\n{fence}" if left >= 0 else "\n(read it in this folder)"))
+        lines.append(
+            f"\n### {path}\n" + (f"\n{fence}\n{text.rstrip()}\n{fence}" if left >= 0 else "\n(read it in this folder)")
+        )
     return "\n".join(lines)
 
 

@@ -43,7 +43,9 @@ class ScriptAgent:
             try:
                 _check_limits(assignment, turns, time.monotonic() - started)
                 turns += 1
-                assignment.transcript.write("step", step=step.model_dump(mode="json", by_alias=True, exclude_unset=True))
+                assignment.transcript.write(
+                    "step", step=step.model_dump(mode="json", by_alias=True, exclude_unset=True)
+                )
                 await _carry_out(step, assignment, started)
             except _StepFailed as failed:
                 outcome = Outcome(status=failed.status, reason=failed.reason)

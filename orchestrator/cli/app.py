@@ -88,5 +88,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 def _bug(error: BaseException) -> int:
     traceback.print_exception(error)
-    click.echo("This is a bug in orch, not in your plan. Nothing more was landed. Please report what stands above.", err=True)
+    click.echo(
+        "This is a bug in orch, not in your plan. Nothing more was landed. Please report what stands above.", err=True
+    )
     return ExitCode.BUG

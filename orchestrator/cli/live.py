@@ -84,7 +84,9 @@ class Display:
         unfinished = [(k, t) for k, t in state.tasks.items() if not t.status.final]
         for task_id, task in unfinished[:_ROWS]:
             words = sentence_words(self._last_words.get(task_id, ""))
-            table.add_row(task_id, Text(task.status.value, style=_STYLE[task.status]), _generation(task), _agent(task), words)
+            table.add_row(
+                task_id, Text(task.status.value, style=_STYLE[task.status]), _generation(task), _agent(task), words
+            )
         if len(unfinished) > _ROWS:
             table.add_row("…", f"{len(unfinished) - _ROWS} more", "", "", "")
         return table

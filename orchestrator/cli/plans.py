@@ -32,7 +32,9 @@ def check(*, plan_path: Path, as_json: bool) -> None:
     agents_of(loaded.plan, loaded.path.name)
     order = waves({task.id: task.needs for task in loaded.plan.tasks})
     if as_json:
-        click.echo(json.dumps({"plan": loaded.plan.name, "waves": [list(w) for w in order], "warnings": list(loaded.warnings)}))
+        click.echo(
+            json.dumps({"plan": loaded.plan.name, "waves": [list(w) for w in order], "warnings": list(loaded.warnings)})
+        )
         return
     click.echo("\n".join([*_overview(loaded, [list(w) for w in order]), *loaded.warnings]))
 
@@ -46,7 +48,11 @@ def _overview(loaded: LoadedPlan, order: list[list[str]]) -> Iterator[str]:
         needs = f", after {', '.join(task.needs)}" if task.needs else ""
         yield f"  {task.id}: {task.title or task.id} ({task.agent}{needs}); may write {', '.join(plan.owned(task)) or 'nothing'}"
     gates = ", ".join(gate.name for gate in plan.gates)
-    yield f"Gates on each merged tree: {gates}." if gates else "No gates: what merges, lands. Add `gates:` to test it first."
+    yield (
+        f"Gates on each merged tree: {gates}."
+        if gates
+        else "No gates: what merges, lands. Add `gates:` to test it first."
+    )
 
 
 @click.group()
@@ -57,7 +63,9 @@ def plan() -> None:
 @plan.command("from-history")
 @click.argument("repo", type=click.Path(path_type=Path))
 @click.argument("revisions", metavar="A..B")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder for plan.yaml and its patches.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="A new folder for plan.yaml and its patches."
+)
 @json_option
 def from_history(*, repo: Path, revisions: str, out: Path, as_json: bool) -> None:
     """Turn the first-parent commits A..B of REPO into a plan: one task a commit, one patch a task."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -19,8 +18,8 @@ from orchestrator.errors import ExitCode
 if TYPE_CHECKING:
     from orchestrator.driver import Recorder
     from orchestrator.git.repository import Repository
+    from orchestrator.model.formats import Report
     from orchestrator.planfile import LoadedPlan
-    from orchestrator.report import Report
 
 __all__ = ["run"]
 
@@ -29,13 +28,19 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--mode", type=click.Choice(["worktree"]), default="worktree", show_default=True, help="How agents share the work.")
-@click.option("--jobs", type=click.IntRange(1, 1000), help="Agents at once (default: the plan's, else one a processor).")
+@click.option(
+    "--mode", type=click.Choice(["worktree"]), default="worktree", show_default=True, help="How agents share the work."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 1000), help="Agents at once (default: the plan's, else one a processor)."
+)
 @click.option("--run", "run_id", help="A name for this run (default: the date, the plan's name, and four hex digits).")
 @repo_option
 @json_option
 def run(*, plan: Path, mode: str, jobs: int | None, run_id: str | None, repo: Path | None, as_json: bool) -> int:  # noqa: ARG001
     """Run PLAN: contracts first, then agents side by side, landing what is proved to fit."""
+    import asyncio
+
     from orchestrator.cli.live import Display
     from orchestrator.driver import Recorder
     from orchestrator.model.state import RunState
@@ -73,6 +78,8 @@ async def _with_signals(
     loaded: LoadedPlan, repository: Repository, name: str, jobs: int, recorder: Recorder
 ) -> tuple[Report, bool]:
     """Run the plan; the first signal stops agents politely and lands nothing more, the second ends everything now."""
+    import asyncio
+
     from orchestrator.model import events as happened
     from orchestrator.run import run_plan
 

@@ -6,6 +6,7 @@ import itertools
 import os
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,26 @@ def stage_everything(git: Git) -> TreeId:
 
 
 def apply_patch(git: Git, patch: bytes) -> str:
-    """Apply a patch to this git's work tree and index; return what git says against it, empty if it applied whole."""
-    done = git.run("apply", "--index", "--binary", "--whitespace=nowarn", "-", stdin=patch, accept=(0, 1, 128))
-    return done.err.strip() if done.code else ""
+    """Apply a patch to this git's work tree and index; return what git says against it, empty if it applied whole.
+
+    Either all of it is applied or nothing.
+    """
+    done = git.run("apply", "--index", *_EXACTLY, stdin=patch, accept=(0, 1, 128))
+    return done.err.strip() if done.code and not _applied_by_trees(git, patch) else ""
+
+
+_EXACTLY = ("--binary", "--whitespace=nowarn", "-")
+
+
+def _applied_by_trees(git: Git, patch: bytes) -> bool:
+    """Apply a patch without looking at the work tree, then move it there as a checkout does; return whether that went.
+
+    `apply --index` looks below a link that leads to itself even if the patch replaces it by a folder (git 2.39).
+    """
+    before = git.text("write-tree")
+    with tempfile.TemporaryDirectory() as folder:
+        aside = replace(git, index=Path(folder) / "index")
+        aside.run("read-tree", before)
+        if aside.run("apply", "--cached", *_EXACTLY, stdin=patch, accept=(0, 1, 128)).code:
+            return False
+        return not move_checkout(git, before, aside.text("write-tree"))

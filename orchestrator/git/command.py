@@ -40,7 +40,7 @@ _SEALED_CONFIG = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.attributesFile": os.devnull,  # else $XDG_CONFIG_HOME/git/attributes is read even without a global config
-    "core.excludesFile": os.devnull,    # likewise git/ignore
+    "core.excludesFile": os.devnull,  # likewise git/ignore
     "core.quotePath": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",

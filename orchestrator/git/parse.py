@@ -81,7 +81,9 @@ def parse_raw_diff(out: bytes) -> tuple[Change, ...]:
             continue  # the commit line of `log` and `diff-tree --stdin`, and the end
         old_mode, new_mode, old_blob, new_blob, _status = head[1:].decode("ascii").split(" ")
         changes.append(
-            Change(path=decode(next(fields)), old_mode=old_mode, new_mode=new_mode, old_blob=old_blob, new_blob=new_blob)
+            Change(
+                path=decode(next(fields)), old_mode=old_mode, new_mode=new_mode, old_blob=old_blob, new_blob=new_blob
+            )
         )
     return tuple(changes)
 

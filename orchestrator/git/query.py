@@ -15,6 +15,7 @@ from orchestrator.git.parse import (
     MergeResult,
     TreeId,
     WorktreeEntry,
+    decode,
     parse_blame,
     parse_commit,
     parse_commits,
@@ -23,6 +24,7 @@ from orchestrator.git.parse import (
     parse_worktrees,
     tree_in_commit,
 )
+from orchestrator.git.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +54,16 @@ __all__ = [
 
 # Objects are compared, never work trees: ten times cheaper, and index flags cannot fool it.
 # --ignore-submodules=none because `ignore = all` in a .gitmodules file hides a moved submodule even from diff-tree.
-_RAW = ("-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", "--no-ext-diff", "--no-textconv")
+_RAW = (
+    "-r",
+    "-z",
+    "--raw",
+    "--no-renames",
+    "--no-abbrev",
+    "--ignore-submodules=none",
+    "--no-ext-diff",
+    "--no-textconv",
+)
 
 
 def resolve(git: Git, revision: str) -> CommitId | None:
@@ -128,8 +139,16 @@ def worktrees(git: Git) -> tuple[WorktreeEntry, ...]:
 
 
 def has_tracked_changes(git: Git) -> bool:
-    """Tell whether a tracked file of this git's work tree differs from HEAD or is staged, or a merge is unfinished."""
-    return bool(git.run("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=dirty").out)
+    """Tell whether a tracked file of this git's work tree differs from HEAD or is staged, or a merge is unfinished.
+
+    A file that is as git wrote it does not count, whatever git makes of its line ends.
+    """
+    out = git.run("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=dirty").out
+    records = [decode(record) for record in out.split(b"\0") if record]
+    changed = {record.removeprefix(" M ") for record in records}
+    return bool(records) and not (
+        all(record.startswith(" M ") for record in records) and untouched(git, changed).keys() == changed
+    )
 
 
 def blame(git: Git, revision: str, path: str, lines: tuple[int, int] | None = None) -> tuple[BlameLine, ...]:
@@ -171,5 +190,3 @@ def patch_between(git: Git, base: str, head: str) -> bytes:
         "diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--ignore-submodules=none", "--no-ext-diff",
         "--no-textconv", base, head,
     ).out  # fmt: skip
-
-

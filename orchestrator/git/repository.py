@@ -56,7 +56,9 @@ class Repository:
                 f"{folder} is not in a git repository.", hint="Run this inside one, or name it with --repo DIR."
             ) from error
         own = Git(git_dir=git_dir, cwd=work_tree or common, work_tree=work_tree).staying()
-        extensions = own.run("config", "--local", "--name-only", "--get-regexp", r"^extensions\.", accept=(0, 1)).text.split()
+        extensions = own.run(
+            "config", "--local", "--name-only", "--get-regexp", r"^extensions\.", accept=(0, 1)
+        ).text.split()
         if "extensions.partialclone" in extensions:
             raise UsageError(
                 f"{common} is a partial clone: objects that are not here yet cannot be merged safely.",
@@ -84,12 +86,11 @@ def private_git_folder(repository: Repository, parent: Path) -> Git:
     (folder / "HEAD").write_text("ref: refs/heads/none\n")
     (folder / "config").write_text(
         f"[core]\n\trepositoryFormatVersion = {1 if sha256 else 0}\n\tbare = false\n\tfileMode = true\n\tsymlinks = true\n"
-        "\tignoreCase = false\n\tlogAllRefUpdates = false\n" + ("[extensions]\n\tobjectFormat = sha256\n" if sha256 else "")
+        "\tignoreCase = false\n\tlogAllRefUpdates = false\n"
+        + ("[extensions]\n\tobjectFormat = sha256\n" if sha256 else "")
     )
     (folder / "info" / "attributes").write_text(_RAW_BYTES)
     shallow = repository.common_dir / "shallow"
     if shallow.exists():  # else history seems to go on where this clone ends
         (folder / "shallow").write_bytes(shallow.read_bytes())
-    return Git(
-        git_dir=folder, cwd=folder, objects=repository.common_dir / "objects", reader=repository.own.reader
-    )
+    return Git(git_dir=folder, cwd=folder, objects=repository.common_dir / "objects", reader=repository.own.reader)

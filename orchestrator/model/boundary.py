@@ -122,7 +122,10 @@ def _faults(change: PathChange, boundary: Boundary) -> Iterable[tuple[str, str]]
         return
     if _SUBMODULE in (change.old_mode, change.new_mode):
         if not (change.new_mode == _ABSENT and boundary.scope.names(change.path)):
-            yield "submodule", "a submodule (a commit of another repository) may not be added, moved or removed by an agent"
+            yield (
+                "submodule",
+                "a submodule (a commit of another repository) may not be added, moved or removed by an agent",
+            )
     elif change.new_mode == _LINK and (why := _bad_link(change, boundary)):
         yield "symlink", why
 
@@ -161,7 +164,11 @@ def _bad_link(change: PathChange, boundary: Boundary) -> str:
         return f"links to {target!r}, outside the repository"
     if not (boundary.scope.matches(resolved) or boundary.scope.matches(resolved + "/x")):
         return f"links to {target!r}, outside the task's scope"
-    return "" if boundary.allows(resolved) or boundary.allows(resolved + "/x") else f"links to {target!r}, which is protected"
+    return (
+        ""
+        if boundary.allows(resolved) or boundary.allows(resolved + "/x")
+        else f"links to {target!r}, which is protected"
+    )
 
 
 def forms_of(paths: Iterable[str]) -> dict[str, str]:

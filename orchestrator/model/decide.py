@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from orchestrator.model.state import TaskStatus
 
 if TYPE_CHECKING:
+    from orchestrator.model.formats import EndStatus, RunStatus
     from orchestrator.model.plan import Plan, Task
     from orchestrator.model.state import RunState
 
@@ -38,7 +39,7 @@ class End:
     """Give a task up: `failed`, `blocked` or `cancelled`."""
 
     task: str
-    status: TaskStatus
+    status: EndStatus
     reason: str
 
 
@@ -52,8 +53,6 @@ class Stop:
 @dataclass(frozen=True, slots=True)
 class Finish:
     """Every task's story is over."""
-
-    status: str
 
 
 Action = Start | Land | End | Stop | Finish
@@ -71,7 +70,7 @@ def decide(plan: Plan, state: RunState, *, jobs: int, seconds: float) -> tuple[A
     if ends:
         return ends
     if all(task.status.final for task in state.tasks.values()):
-        return (Finish(verdict(state)),)
+        return (Finish(),)
     return (*_starts(plan, state, jobs), *_landings(state))
 
 
@@ -87,16 +86,20 @@ def _limit_reached(plan: Plan, state: RunState, seconds: float) -> str:
 def _end_of(task: Task, state: RunState) -> End | None:
     now = state.tasks[task.id]
     if now.status is TaskStatus.SUBMITTED and not state.lands:
-        return End(task.id, TaskStatus.CANCELLED, f"{state.stopping}; the finished work is kept on its branch")
+        return End(task.id, "cancelled", f"{state.stopping}; the finished work is kept on its branch")
     if now.status is not TaskStatus.WAITING:
         return None
-    lost = [need for need in task.needs if state.tasks[need].status.final and state.tasks[need].status is not TaskStatus.LANDED]
+    lost = [
+        need
+        for need in task.needs
+        if state.tasks[need].status.final and state.tasks[need].status is not TaskStatus.LANDED
+    ]
     if lost:
-        return End(task.id, TaskStatus.BLOCKED, f"{lost[0]} did not land")
+        return End(task.id, "blocked", f"{lost[0]} did not land")
     if now.refusals and (now.hopeless or now.generation >= task.attempts):
-        return End(task.id, TaskStatus.FAILED, now.refusals[-1].reason)
+        return End(task.id, "failed", now.refusals[-1].reason)
     if state.stopping:
-        return End(task.id, TaskStatus.CANCELLED, state.stopping)
+        return End(task.id, "cancelled", state.stopping)
     return None
 
 
@@ -117,7 +120,7 @@ def _landings(state: RunState) -> tuple[Land, ...]:
     return tuple(Land(task) for task in state.with_status(TaskStatus.SUBMITTED)[:1])
 
 
-def verdict(state: RunState) -> str:
+def verdict(state: RunState) -> RunStatus:
     """Return what the run came to: `landed` (all of it), `partial`, or `failed` (nothing)."""
     landed = len(state.with_status(TaskStatus.LANDED))
     if landed == len(state.tasks):

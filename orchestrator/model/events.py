@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from orchestrator.model.finding import CheckResult
+from orchestrator.model.formats import EndStatus, Mode, RunStatus, Stage  # noqa: TC001 - schemas are made from these
 from orchestrator.model.outcome import OutcomeStatus
 
 __all__ = [
@@ -43,7 +44,7 @@ class RunStarted:
     plan: str
     tasks: tuple[str, ...]
     plan_sha256: str
-    mode: str
+    mode: Mode
     base: str
     commit: str
     jobs: int
@@ -117,7 +118,7 @@ class Checked:
     kind: ClassVar[str] = "checked"
     task: str
     generation: int
-    stage: str
+    stage: Stage
     result: CheckResult
 
 
@@ -171,7 +172,7 @@ class TaskEnded:
 
     kind: ClassVar[str] = "task-ended"
     task: str
-    status: str
+    status: EndStatus
     reason: str
 
 
@@ -198,7 +199,7 @@ class RunEnded:
     """The run is over."""
 
     kind: ClassVar[str] = "run-ended"
-    status: str
+    status: RunStatus
     commit: str
     seconds: float
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.model.formats import CheckJson, ViolationJson
 
 __all__ = ["CheckResult", "ConflictKind", "Severity", "Violation"]
 
@@ -12,18 +15,18 @@ __all__ = ["CheckResult", "ConflictKind", "Severity", "Violation"]
 class Severity(StrEnum):
     """Whether a violation keeps work from landing."""
 
-    ERROR = "error"      # the work is refused
+    ERROR = "error"  # the work is refused
     WARNING = "warning"  # shown in the report, nothing is refused
 
 
 class ConflictKind(StrEnum):
     """The five kinds of conflict between tasks that the report counts."""
 
-    DIRECT = "direct"            # two tasks, or a task and a boundary, meet in one path
-    SEMANTIC = "semantic"        # the parts do not mean the same (a contract's types or signatures)
-    STRUCTURAL = "structural"    # a part that others build on is missing or misplaced
-    BEHAVIORAL = "behavioral"    # it fits together and does the wrong thing (a gate fails)
-    DEPENDENCY = "dependency"    # what the parts require cannot be had together
+    DIRECT = "direct"  # two tasks, or a task and a boundary, meet in one path
+    SEMANTIC = "semantic"  # the parts do not mean the same (a contract's types or signatures)
+    STRUCTURAL = "structural"  # a part that others build on is missing or misplaced
+    BEHAVIORAL = "behavioral"  # it fits together and does the wrong thing (a gate fails)
+    DEPENDENCY = "dependency"  # what the parts require cannot be had together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class Violation:
     severity: Severity = Severity.ERROR
     conflict: ConflictKind = ConflictKind.DIRECT
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ViolationJson:
         """Return the form that `report.json` holds."""
         return {
             "kind": self.kind,
@@ -52,7 +55,7 @@ class Violation:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Violation:
+    def from_json(cls, data: ViolationJson) -> Violation:
         """Return the violation that `as_json` wrote."""
         return cls(
             kind=data["kind"],
@@ -83,7 +86,7 @@ class CheckResult:
         """Tell whether nothing was found that keeps the work from landing."""
         return not any(v.severity is Severity.ERROR for v in self.violations)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> CheckJson:
         """Return the form that `report.json` holds."""
         return {
             "name": self.name,
@@ -94,7 +97,7 @@ class CheckResult:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> CheckResult:
+    def from_json(cls, data: CheckJson) -> CheckResult:
         """Return the verdict that `as_json` wrote."""
         return cls(
             name=data["name"],

@@ -11,11 +11,11 @@ __all__ = ["Outcome", "OutcomeStatus"]
 class OutcomeStatus(StrEnum):
     """The ways an attempt can end."""
 
-    DONE = "done"            # the agent says it has finished
-    FAILED = "failed"        # the agent gave up, or its program failed
+    DONE = "done"  # the agent says it has finished
+    FAILED = "failed"  # the agent gave up, or its program failed
     TIMED_OUT = "timed-out"  # it used up its wall time
-    STALLED = "stalled"      # it was silent for too long
-    STOPPED = "stopped"      # we stopped it: the run ends, or somebody cancelled
+    STALLED = "stalled"  # it was silent for too long
+    STOPPED = "stopped"  # we stopped it: the run ends, or somebody cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

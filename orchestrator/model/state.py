@@ -17,13 +17,13 @@ __all__ = ["RunState", "TaskState", "TaskStatus", "fold"]
 class TaskStatus(StrEnum):
     """Where a task stands."""
 
-    WAITING = "waiting"      # its needs have not all landed, or no slot is free, or its next generation is due
-    WORKING = "working"      # an agent is at it
+    WAITING = "waiting"  # its needs have not all landed, or no slot is free, or its next generation is due
+    WORKING = "working"  # an agent is at it
     SUBMITTED = "submitted"  # its work has passed its checks and waits to land
-    LANDING = "landing"      # its work is being merged and gated
-    LANDED = "landed"        # its work is on the base branch; never left again
-    FAILED = "failed"        # all its generations were refused
-    BLOCKED = "blocked"      # a task it needs will not land
+    LANDING = "landing"  # its work is being merged and gated
+    LANDED = "landed"  # its work is on the base branch; never left again
+    FAILED = "failed"  # all its generations were refused
+    BLOCKED = "blocked"  # a task it needs will not land
     CANCELLED = "cancelled"  # the run ended before it could land
 
     @property

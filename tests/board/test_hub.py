@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.board import schema
+from orchestrator.board.channel import ChannelClosed, memory_pair
+from orchestrator.board.document import Document
+from orchestrator.board.frame import decode_frame
 from orchestrator.board.hub import Hub, open_board
-from orchestrator.board.log import MemoryLog, read_board
+from orchestrator.board.log import MemoryLog, read_board, replay
 from orchestrator.board.snapshot import take
 from orchestrator.errors import BoardError, ClaimRefused
 from orchestrator.model.claims import GrantState
@@ -125,13 +129,18 @@ def test_a_slow_reader_is_not_shown_what_was_not_persisted() -> None:
         here, there = memory_pair(room=1)
         serving = asyncio.create_task(hub.attach(here, writes="ag/slow/1"))
         await until(lambda: bool(hub._peers))
+        for n in range(90):
+            hub.note("count", n=n)
         with pytest.raises(BoardError, match="the disk is full"):
-            for n in range(100):
-                hub.note("count", n=n)
+            hub.note("one too many")
         reader = Document()
-        with pytest.raises(ChannelClosed, match="the disk is full"):
+
+        async def read() -> None:
             while True:
                 reader.apply(decode_frame(await there.receive(), topic=schema.CTL).update)
+
+        with pytest.raises(ChannelClosed, match="the disk is full"):
+            await read()
         await serving
         shown = reader.entries(schema.LOG)
         assert shown == replay(log.replay())[schema.CTL].entries(schema.LOG)[: len(shown)]

@@ -88,7 +88,12 @@ def test_a_failing_task_blocks_its_dependants_only(repo: Repo, tmp_path: Path) -
     said = orch("run", plan, cwd=repo.path)
     assert said.code == 1
     report = report_of(repo)
-    assert {t["id"]: t["status"] for t in report["tasks"]} == {"A": "failed", "B": "blocked", "C": "blocked", "D": "landed"}
+    assert {t["id"]: t["status"] for t in report["tasks"]} == {
+        "A": "failed",
+        "B": "blocked",
+        "C": "blocked",
+        "D": "landed",
+    }
     assert report["status"] == "partial"
     assert report["tasks"][0]["generation"] == 2
     assert "no luck" in report["tasks"][0]["reason"]
@@ -205,7 +210,10 @@ def test_contracts_are_committed_first_and_only_if_they_differ(repo: Repo, tmp_p
     assert orch("run", plan, cwd=repo.path).code == 0
     first = repo.git("log", "--first-parent", "--reverse", "--format=%H", "HEAD").splitlines()[1]
     assert repo.git("log", "-1", "--format=%(trailers:key=Provenance-Task,valueonly)", first).strip() == "contracts"
-    assert (repo.show("contracts/a.md"), repo.show("contracts/b.md")) == ("A missing user is an error.\n", "from a file\n")
+    assert (repo.show("contracts/a.md"), repo.show("contracts/b.md")) == (
+        "A missing user is an error.\n",
+        "from a file\n",
+    )
     again = write_plan(tmp_path / "q", [task("B")], {"b.md": "from a file\n"}, contracts=contracts)
     said = orch("run", again, cwd=repo.path)
     assert "stand on the base branch already" in said.out
@@ -251,7 +259,9 @@ def test_a_gate_that_hangs_or_that_finds_leftovers_of_another(repo: Repo, tmp_pa
         gates=[{"name": "clean", "run": "test ! -e leftover && touch leftover"}],
     )
     assert orch("run", plan, cwd=repo.path).code == 0
-    hangs = write_plan(tmp_path / "q", [task("C", attempts=1)], gates=[{"name": "hangs", "run": "sleep 60", "timeout": "200ms"}])
+    hangs = write_plan(
+        tmp_path / "q", [task("C", attempts=1)], gates=[{"name": "hangs", "run": "sleep 60", "timeout": "200ms"}]
+    )
     said = orch("run", hangs, cwd=repo.path)
     assert said.code == 1
     assert "did not end within 0.2 s" in said.out
@@ -309,7 +319,16 @@ def test_a_command_agent_gets_its_prompt_and_its_exit_code_decides(repo: Repo, t
     agent = 'cat > A.txt; test "$(cat $ORCH_PROMPT)" = "$(cat A.txt)" && test "$ORCH_GENERATION" = 2'
     plan = write_plan(
         tmp_path / "p",
-        [{"id": "A", "writes": ["A.txt"], "agent": "mine", "prompt": "Write it.", "todos": [{"id": "one"}], "attempts": 2}],
+        [
+            {
+                "id": "A",
+                "writes": ["A.txt"],
+                "agent": "mine",
+                "prompt": "Write it.",
+                "todos": [{"id": "one"}],
+                "attempts": 2,
+            }
+        ],
         agents={"mine": {"kind": "command", "command": agent, "model": "cat@1"}},
     )
     said = orch("run", plan, cwd=repo.path)

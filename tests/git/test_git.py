@@ -41,11 +41,15 @@ def test_variables_of_an_outer_git_do_not_reach_ours(repo: Repo, opened: Reposit
     import subprocess
     import sys
 
-    done = subprocess.run([sys.executable, "-c", script, repo.path], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, repo.path], env=env, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == repo.head()
 
 
-def test_no_hook_no_filter_and_no_monitor_of_the_repository_runs(repo: Repo, opened: Repository, tmp_path: Path) -> None:
+def test_no_hook_no_filter_and_no_monitor_of_the_repository_runs(
+    repo: Repo, opened: Repository, tmp_path: Path
+) -> None:
     trace = tmp_path / "ran"
     hooks = repo.path / ".git/hooks"
     hooks.mkdir(exist_ok=True)
@@ -72,7 +76,9 @@ def test_no_hook_no_filter_and_no_monitor_of_the_repository_runs(repo: Repo, ope
     assert query.read_file(opened.objects, side, "a.txt") == b"changed\n"
 
 
-def test_what_is_written_is_what_is_committed_whatever_attributes_say(repo: Repo, opened: Repository, tmp_path: Path) -> None:
+def test_what_is_written_is_what_is_committed_whatever_attributes_say(
+    repo: Repo, opened: Repository, tmp_path: Path
+) -> None:
     place = tmp_path / "w"
     change.add_worktree(opened, place, repo.head())
     files = opened.objects.at(work_tree=place, index=tmp_path / "index")
@@ -93,7 +99,9 @@ def test_a_worktree_of_ours_is_one_to_git(repo: Repo, opened: Repository, tmp_pa
     assert [r.name for r in records] == ["w", "w-1"]
     repo.git("worktree", "prune", "--expire", "now")
     listed = repo.git("worktree", "list", "--porcelain")
-    assert all(f"worktree {tmp_path}/{name}\nHEAD {repo.head()}\ndetached" in listed for name in ("theirs", "one/w", "two/w"))
+    assert all(
+        f"worktree {tmp_path}/{name}\nHEAD {repo.head()}\ndetached" in listed for name in ("theirs", "one/w", "two/w")
+    )
     ours = Repo(tmp_path / "one/w")
     ours.git("reset", "--quiet", "--hard")
     assert (ours.status(), ours.git("rev-parse", "--show-toplevel")) == ("", str(ours.path))

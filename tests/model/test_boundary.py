@@ -118,7 +118,12 @@ def test_the_boundary_of_a_task_takes_contracts_and_shared_paths_out() -> None:
     }
     plan = Plan.model_validate(values)
     boundary = boundary_of(plan, plan.tasks[0])
-    assert [boundary.allows(p) for p in ("x", "contracts/a[1].py", "contracts/a1.py", "lib/x")] == [True, False, True, False]
+    assert [boundary.allows(p) for p in ("x", "contracts/a[1].py", "contracts/a1.py", "lib/x")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_control_files_are_found_at_any_depth() -> None:

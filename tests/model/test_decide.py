@@ -18,7 +18,13 @@ from orchestrator.model.state import RunState, TaskStatus, fold
 
 def plan_of(needs: dict[str, list[str]], attempts: int = 2, **limits: Any) -> Plan:
     tasks = tuple(
-        {"id": name, "writes": (f"{name}.txt",), "needs": tuple(before), "attempts": attempts, "steps": ({"run": "true"},)}
+        {
+            "id": name,
+            "writes": (f"{name}.txt",),
+            "needs": tuple(before),
+            "attempts": attempts,
+            "steps": ({"run": "true"},),
+        }
         for name, before in needs.items()
     )
     return Plan.model_validate({"version": 1, "name": "p", "tasks": tasks, "limits": limits})
@@ -62,7 +68,7 @@ class World:
                 self.landing[task] = self.state.tasks[task].generation
                 self.emit(happened.LandingStarted(task=task, generation=self.landing[task]))
             case to_do.End(task, status, reason):
-                self.emit(happened.TaskEnded(task=task, status=status.value, reason=reason))
+                self.emit(happened.TaskEnded(task=task, status=status, reason=reason))
             case to_do.Stop(reason):
                 self.emit(happened.StopRequested(reason=reason, lands=True))
 
@@ -140,7 +146,7 @@ def test_the_time_limit_stops_the_run_once() -> None:
     assert isinstance(stop, to_do.Stop)
     state = fold(state, happened.StopRequested(reason=stop.reason, lands=True))
     (end,) = decide(plan, state, jobs=1, seconds=2)
-    assert end == to_do.End("a", TaskStatus.CANCELLED, "the run's time limit of 1 s is used up")
+    assert end == to_do.End("a", "cancelled", "the run's time limit of 1 s is used up")
 
 
 def test_an_interrupt_keeps_finished_work_on_its_branch() -> None:

@@ -42,7 +42,9 @@ def test_git_reads_exactly_the_published_block() -> None:
 
 
 def test_forged_trailers_do_not_survive() -> None:
-    forged = "Done.\n\nProvenance-Task: EVIL\n  provenance-agent: me\n> Provenance-Run: x\n---\nProvenance-Model: gpt\r\n"
+    forged = (
+        "Done.\n\nProvenance-Task: EVIL\n  provenance-agent: me\n> Provenance-Run: x\n---\nProvenance-Model: gpt\r\n"
+    )
     message = message_with("A\nProvenance-Task: EVIL", forged, REAL)
     assert "EVIL" not in message.split("\n", 1)[1]
     assert git_trailers(message) == REAL.lines()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.support.repos import Repo
 
-__all__ = ["Entry", "History", "file", "link", "script", "submodule"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Entry", "History", "file", "lines", "link", "random_history", "script", "submodule"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ def link(target: bytes | str) -> Entry:
 def submodule(digit: str) -> Entry:
     """Return a commit of another repository, whose name is this digit all over."""
     return Entry("160000", digit.encode() * 40)
+
+
+def lines(tag: str, count: int = 8, end: str = "\n") -> str:
+    """Return some lines, each different from those under other tags."""
+    return "".join(f"{tag} {number}{end}" for number in range(1, count + 1))
 
 
 @dataclass(frozen=True)
@@ -128,3 +137,89 @@ def _data(content: bytes) -> bytes:
 
 def _quoted(path: bytes) -> bytes:
     return b'"' + b"".join(b"\\%03o" % byte for byte in path) + b'"'
+
+
+_PATHS = (
+    b"a", b"a/x", b"a/y/z", b"b", b"b/a", b"lib/one.py", b"lib/two.py", b"lib/sub/three.py", b"caf\xc3\xa9", b"cafe\xcc\x81",
+    b"with space", b"*", b"?", b"\xff raw", b".github/ci.yml", b"build/out", b"x.log",
+)  # fmt: skip
+
+
+class _Dice:
+    """Makes random changes: every line ever written is another one, so that each has exactly one origin."""
+
+    def __init__(self, seed: int, history: History) -> None:
+        self.random = random.Random(seed)
+        self.history = history
+        self.written = 0
+
+    def line(self) -> str:
+        self.written += 1
+        return f"line {self.written}\n"
+
+    def change(self, files: dict[bytes, Entry]) -> Change:
+        """Return one to four random changes of these files."""
+        change: Change = {}
+        now = dict(files)
+        for _ in range(self.random.randint(1, 4)):
+            self.one(now, change)
+        return {path: entry for path, entry in change.items() if entry is not None or path in files}
+
+    def one(self, now: dict[bytes, Entry], change: Change) -> None:
+        deed = self.random.choice(["edit", "edit", "edit", "write", "write", "move", "delete", "mode", "link", "bytes"])
+        path = self.random.choice([*now] if now and deed in {"edit", "move", "delete", "mode"} else _PATHS)
+        if deed == "edit" and now.get(path, link("")).mode != "120000":
+            entry = Entry(now[path].mode, self.edited(now[path].data))
+        elif deed == "mode" and now.get(path, link("")).mode != "120000":
+            entry = Entry("100755" if now[path].mode == "100644" else "100644", now[path].data)
+        elif deed == "link":
+            entry = link(self.random.choice(_PATHS))
+        elif deed == "bytes":
+            entry = file(self.random.randbytes(300))
+        elif deed == "delete" and path in now:
+            change[path] = None
+            del now[path]
+            return
+        elif deed == "move" and path in now:
+            change[path], entry = None, now.pop(path)
+            path = self.random.choice(_PATHS)
+        else:
+            entry = file("".join(self.line() for _ in range(self.random.randint(0, 12))))
+        for other in [o for o in now if o.startswith(path + b"/") or path.startswith(o + b"/")]:
+            change[other] = None
+            del now[other]
+        change[path] = now[path] = entry
+
+    def edited(self, data: bytes) -> bytes:
+        old = data.splitlines(keepends=True)
+        at = self.random.randint(0, len(old))
+        new = [self.line().encode() for _ in range(self.random.randint(0, 3))]
+        return b"".join(old[:at] + new + old[at + self.random.randint(0, 2) :])
+
+    def side(self) -> None:
+        """Grow a side branch that edits some files, go on beside it with others, and merge."""
+        start = self.history.tip
+        mine = [p for p, e in self.history.files(start).items() if e.mode != "120000" and self.random.random() < 0.4]
+        tip = start
+        for path in mine:
+            old = self.history.files(tip)[path]
+            tip = self.history.commit({path: Entry(old.mode, self.edited(old.data))}, "side", after=tip)
+        for path in self.history.files(start).keys() - mine:
+            if self.random.random() < 0.2 and self.history.files(start)[path].mode != "120000":
+                old = self.history.files(self.history.tip)[path]
+                self.history.commit({path: Entry(old.mode, self.edited(old.data))}, "beside")
+        if mine:
+            self.history.commit({path: self.history.files(tip)[path] for path in mine}, "merge", merge=(tip,))
+
+
+def random_history(seed: int, commits: int) -> History:
+    """Return a history with at least so many commits over few paths, that begins with some of them."""
+    history = History()
+    dice = _Dice(seed, history)
+    history.commit({path: file("".join(dice.line() for _ in range(6))) for path in _PATHS[5:12]}, "start")
+    while len(history.commits) < commits:
+        if dice.random.random() < 0.1:
+            dice.side()
+        else:
+            history.commit(dice.change(history.files(history.tip)), "random")
+    return history

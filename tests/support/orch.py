@@ -36,7 +36,12 @@ class Said:
 def orch(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> Said:
     """Run `orch` to its end."""
     done = subprocess.run(
-        [*ORCH, *map(str, arguments)], cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, check=False, timeout=110
+        [*ORCH, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        check=False,
+        timeout=110,
     )
     return Said(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
@@ -53,7 +58,9 @@ def plan_text(tasks: list[dict[str, Any]], **more: Any) -> str:
     return yaml.safe_dump({"version": 1, "name": "test", **more, "tasks": tasks}, sort_keys=False)
 
 
-def write_plan(folder: Path, tasks: list[dict[str, Any]], files: dict[str, str | bytes] | None = None, **more: Any) -> Path:
+def write_plan(
+    folder: Path, tasks: list[dict[str, Any]], files: dict[str, str | bytes] | None = None, **more: Any
+) -> Path:
     """Write a plan and the files beside it; return the plan's path."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (files or {}).items():

@@ -1,0 +1,52 @@
+"""Write the JSON Schemas of the public formats into a folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from orchestrator.model.events import Event
+from orchestrator.model.formats import BlameLineJson, Report, TaskLinesJson
+from orchestrator.planfile.schema import plan_schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the content of each published schema, by file name."""
+    kinds = {cls.__name__: cls.kind for cls in Event.__args__}
+    events = TypeAdapter(Event).json_schema()
+    for name, kind in kinds.items():  # what the journal adds to each event: when it happened, and which it is
+        definition = events["$defs"][name]
+        definition["properties"] = {"at": {"type": "number"}, "kind": {"const": kind}, **definition["properties"]}
+        definition["required"] = ["at", "kind", *definition["required"]]
+    return {
+        "plan.schema.json": plan_schema(),
+        "report.schema.json": {"$schema": DIALECT, **TypeAdapter(Report).json_schema()},
+        "blame.schema.json": {
+            "$schema": DIALECT,
+            "title": "One line of `orch blame PATH --json`, or the answer of `orch blame --task ID --json`",
+            **TypeAdapter(BlameLineJson | TaskLinesJson).json_schema(),
+        },
+        "events.schema.json": {
+            "$schema": DIALECT,
+            "title": "One line of a run's journal, and of `orch log --json`",
+            **events,
+        },
+    }
+
+
+def main() -> None:
+    """Write every schema into the folder that the command line names."""
+    folder = Path(sys.argv[1])
+    for name, schema in schemas().items():
+        (folder / name).write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"wrote {folder / name}")
+
+
+if __name__ == "__main__":
+    main()
