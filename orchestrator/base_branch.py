@@ -16,6 +16,8 @@ from orchestrator.git.command import Git
 from orchestrator.git.untouched import set_aside, untouched
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.git.parse import CommitId
     from orchestrator.git.repository import Repository
 
@@ -24,11 +26,11 @@ __all__ = ["BaseBranch", "open_base"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseBranch:
-    """A local branch, and the gits of the work trees in which it is checked out."""
+    """A local branch. Work trees below `agents_home` are agents' own and never count as the user's checkouts of it."""
 
     name: str
     repository: Repository
-    checkouts: tuple[Git, ...]
+    agents_home: Path
 
     def tip(self) -> CommitId:
         """Return the commit the branch points at.
@@ -36,12 +38,16 @@ class BaseBranch:
         Raises:
             BaseBranchError: the branch is gone.
         """
-        commit = query.tip(self.repository.own, self.name)
+        commit = self.find_tip()
         if commit is None:
             raise BaseBranchError(
                 f"The branch {self.name} is gone.", hint=f"Its last commits are in `git reflog {self.name}`."
             )
         return commit
+
+    def find_tip(self) -> CommitId | None:
+        """Return the commit the branch points at; None if it is gone."""
+        return query.tip(self.repository.own, self.name)
 
     def refuse_if_dirty(self) -> None:
         """Raise if landing would have to change a checkout that holds uncommitted changes.
@@ -49,7 +55,7 @@ class BaseBranch:
         Raises:
             BaseBranchError: it does; the message names the checkout.
         """
-        for checkout in self.checkouts:
+        for checkout in self._checkouts():
             if query.has_tracked_changes(checkout):
                 raise BaseBranchError(
                     f"{self.name} is checked out in {checkout.cwd}, and there are uncommitted changes.",
@@ -61,20 +67,29 @@ class BaseBranch:
 
         Raises:
             BaseBranchError: something uncommitted in a checkout is in the way; nothing was moved.
+            GitError: git cannot move the branch (a stale lock, a full disk); nothing was moved.
         """
         with change.file_lock(self.repository.runs_folder / "landing.lock"):
-            moved: list[Git] = []
+            followed: list[Git] = []
+            moved = False
             try:
-                for checkout in self.checkouts:  # files first: a crash then leaves staged additions, not staged reverts
+                # Files first: a crash in between leaves staged additions, which is better than staged reverts.
+                for checkout in self._checkouts():
                     self._follow(checkout, old, new)
-                    moved.append(checkout)
-            except BaseBranchError:
-                self._take_back(moved, old, new)
-                raise
-            if change.move_ref(self.repository.own, f"refs/heads/{self.name}", new, old):
-                return True
-            self._take_back(moved, old, new)
-            return False
+                    followed.append(checkout)
+                moved = change.move_ref(self.repository.own, f"refs/heads/{self.name}", new, old)
+            finally:
+                if not moved:
+                    for checkout in followed:
+                        self._follow(checkout, new, old)
+            return moved
+
+    def _checkouts(self) -> list[Git]:
+        """Return a git for each work tree that stands on the branch now: people switch branches while a run goes on."""
+        entries = [w for w in query.worktrees(self.repository.own) if w.branch == self.name and not w.bare]
+        places = [p for p in (Path(w.path) for w in entries) if p.is_dir() and not p.is_relative_to(self.agents_home)]
+        config = _no_filters(self.repository.own) if places else {}
+        return [_checkout_git(place, config) for place in places]
 
     def _follow(self, checkout: Git, old: CommitId, new: CommitId) -> None:
         if not (against := change.move_checkout(checkout, old, new)):
@@ -91,12 +106,8 @@ class BaseBranch:
                     hint="Commit or move it away, then run again. The finished work is kept on its branch.",
                 )
 
-    def _take_back(self, moved: list[Git], old: CommitId, new: CommitId) -> None:
-        for checkout in moved:
-            self._follow(checkout, new, old)
 
-
-def open_base(repository: Repository, name: str | None) -> BaseBranch:
+def open_base(repository: Repository, name: str | None, agents_home: Path) -> BaseBranch:
     """Find the base branch: the named one, or the one checked out in the repository.
 
     Raises:
@@ -117,17 +128,15 @@ def open_base(repository: Repository, name: str | None) -> BaseBranch:
             if has_any
             else "Make a first commit: git commit --allow-empty -m start",
         )
-    places = [Path(w.path) for w in query.worktrees(repository.own) if w.branch == name and not w.bare]
-    checkouts = tuple(_checkout_git(repository, place) for place in places if place.is_dir())
-    return BaseBranch(name=name, repository=repository, checkouts=checkouts)
+    return BaseBranch(name=name, repository=repository, agents_home=agents_home)
 
 
-def _checkout_git(repository: Repository, place: Path) -> Git:
+def _checkout_git(place: Path, config: Mapping[str, str]) -> Git:
     pointer = place / ".git"
     git_dir = pointer if pointer.is_dir() else Path(pointer.read_text().removeprefix("gitdir:").strip())
     if not git_dir.is_absolute():
         git_dir = (place / git_dir).resolve()
-    return Git(git_dir=git_dir, cwd=place, work_tree=place, config=_no_filters(repository.own))
+    return Git(git_dir=git_dir, cwd=place, work_tree=place, config=config)
 
 
 def _no_filters(git: Git) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import LandingError
+from orchestrator.errors import BaseBranchError, LandingError
 from orchestrator.git import change, query
 from orchestrator.model.plan import spec_hash
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from orchestrator.base_branch import BaseBranch
@@ -20,11 +22,28 @@ if TYPE_CHECKING:
 __all__ = ["publish_contracts"]
 
 
+def _refuse_to_replace(base: BaseBranch, tip: CommitId, files: Iterable[str]) -> None:
+    """Raise if a contract would stand where the base branch has a folder, or below what is a file there.
+
+    Raises:
+        BaseBranchError: it would; git would silently delete what is there.
+    """
+    there = query.files_at(base.repository.objects, tip)
+    folders = {str(folder) for path in there for folder in PurePosixPath(path).parents}
+    for path in files:
+        above = next((str(p) for p in PurePosixPath(path).parents if str(p) in there), None)
+        if above or path in folders:
+            raise BaseBranchError(
+                f"The contract {path} cannot be written: {above or path} is a {'file' if above else 'folder'} on {base.name}.",
+                hint="Choose another path for the contract. Nothing was changed.",
+            )
+
+
 def publish_contracts(loaded: LoadedPlan, base: BaseBranch, run: str, index: Path) -> CommitId | None:
     """Commit the contracts to the base branch, and return the commit; None if the branch has exactly them already.
 
     Raises:
-        BaseBranchError: a checkout of the branch is in the way.
+        BaseBranchError: a checkout of the branch, or what stands on it, is in the way.
         LandingError: somebody moved the branch at the same moment.
     """
     files = contract_files(loaded)
@@ -32,6 +51,7 @@ def publish_contracts(loaded: LoadedPlan, base: BaseBranch, run: str, index: Pat
         return None
     git = base.repository.objects.at(index=index)
     tip = base.tip()
+    _refuse_to_replace(base, tip, files)
     tree = change.tree_with(git, tip, files)
     if tree == query.tree_of(git, tip):
         return None

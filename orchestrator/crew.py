@@ -18,6 +18,7 @@ from orchestrator.git import change
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
 from orchestrator.model.feedback import feedback_on
+from orchestrator.model.outcome import OutcomeStatus
 from orchestrator.model.plan import spec_hash
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
@@ -102,7 +103,8 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
                 return
             commit = await asyncio.to_thread(_keep, this, space, captured, outcome)
         if not outcome.done:
-            _refuse(this, f"the agent {outcome.status}: {outcome.reason}", outcome.reason)
+            stopped = outcome.status is OutcomeStatus.STOPPED
+            _refuse(this, f"the agent {outcome.status}: {outcome.reason}", outcome.reason, stopped=stopped)
             return
         failed = [check for check in await asyncio.to_thread(_check, this, captured) if not check.passed]
         if failed:
@@ -219,10 +221,16 @@ def _check(this: _Attempt, captured: Captured) -> list[CheckResult]:
     return results
 
 
-def _refuse(this: _Attempt, reason: str, feedback: str) -> None:
+def _refuse(this: _Attempt, reason: str, feedback: str, *, stopped: bool = False) -> None:
     this.context.hub.release(this.task.id, GrantState.OPEN, note=reason)
     this.context.emit(
-        happened.Refused(task=this.task.id, generation=this.generation, reason=reason, feedback=feedback or reason)
+        happened.Refused(
+            task=this.task.id,
+            generation=this.generation,
+            reason=reason,
+            feedback=feedback or reason,
+            stopped=stopped,
+        )
     )
 
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.crew import attempt
-from orchestrator.errors import BaseBranchError, GitError, ProcessError, WorkspaceError
+from orchestrator.errors import (
+    BaseBranchError,
+    ClaimRefused,
+    GitError,
+    OrchestratorError,
+    ProcessError,
+    WorkspaceError,
+)
 from orchestrator.model import decide as to_do
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
@@ -99,13 +106,21 @@ class Driver:
         try:
             await self.engine.call("agents", key, attempt, self.context, task, state, generation)
         except (BaseBranchError, GitError, ProcessError, WorkspaceError, OSError) as error:
-            # The machine's fault (a full disk, a branch deleted by hand), and no broken promise: the others go on.
-            self.context.hub.release(task_id, GrantState.OPEN, note=str(error))
-            self.recorder.emit(
-                happened.Refused(task=task_id, generation=generation, reason=str(error), feedback=str(error))
-            )
+            self._refuse(task_id, generation, error, final=False)
 
     async def _land(self, task_id: str) -> None:
         state = self.recorder.state
-        key = f"{self.context.run}/{task_id}/{state.tasks[task_id].generation}/land"
-        await self.engine.call("landing", key, self.landing.land, self.context.loaded.plan.task(task_id), state)
+        generation = state.tasks[task_id].generation
+        key = f"{self.context.run}/{task_id}/{generation}/land"
+        try:
+            await self.engine.call("landing", key, self.landing.land, self.context.loaded.plan.task(task_id), state)
+        except (BaseBranchError, ClaimRefused, GitError, ProcessError, OSError) as error:
+            self._refuse(task_id, generation, error, final=True)
+
+    def _refuse(self, task_id: str, generation: int, error: Exception, *, final: bool) -> None:
+        """Give a generation up for a fault of the machine (a full disk, a branch deleted by hand): the others go on."""
+        reason = f"{error} {error.hint}".strip() if isinstance(error, OrchestratorError) else str(error)
+        self.context.hub.release(task_id, GrantState.FAILED if final else GrantState.OPEN, note=reason)
+        self.recorder.emit(
+            happened.Refused(task=task_id, generation=generation, reason=reason, feedback=reason, final=final)
+        )

@@ -19,7 +19,7 @@ from orchestrator.errors import GitError, UsageError
 from orchestrator.git import change, query
 from orchestrator.model import globs
 from orchestrator.model.plan_values import GlobText
-from orchestrator.model.trailers import clean_text
+from orchestrator.model.text import clean_text
 from orchestrator.planfile.sources import MAX_SOURCE_BYTES
 from orchestrator.planfile.yaml_text import MAX_BYTES
 

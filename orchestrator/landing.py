@@ -40,6 +40,7 @@ class Landing:
     def __init__(self, context: RunContext, gate_folder: GateFolder | None) -> None:
         self._context = context
         self._gate_folder = gate_folder
+        self._told_of = ""
         self._paths: dict[str, str] = {}  # what stands on the base branch, by the form that all systems tell apart
 
     async def land(self, task: Task, state: RunState) -> None:
@@ -48,7 +49,8 @@ class Landing:
         assert commit is not None, "decide() lands only what was submitted"
         started = time.monotonic()
         for _ in range(_TRIES):
-            tip = await asyncio.to_thread(self._context.base.tip)
+            tip = self._context.base.tip()
+            self._tell_if_moved(tip, state)
             candidate = await self._candidate(task, generation, tip, commit, state)
             if candidate is None:
                 return
@@ -64,6 +66,14 @@ class Landing:
         self._refuse(
             task, generation, f"{self._context.base.name} was moved by somebody else {_TRIES} times", "", final=True
         )
+
+    def _tell_if_moved(self, tip: CommitId, state: RunState) -> None:
+        """Say it once when the branch is not where this run last moved it: a person, or an agent that should not have."""
+        if tip not in (state.base_commit, self._told_of):
+            self._told_of = tip
+            name = self._context.base.name
+            text = f"{name} is at {tip[:12]}, where this run did not move it; what lands is tested on top of that"
+            self._context.emit(happened.Noticed(text=f"{text} (git log {state.base_commit[:12]}..{tip[:12]})."))
 
     async def _candidate(
         self, task: Task, generation: int, tip: CommitId, commit: str, state: RunState
@@ -83,10 +93,13 @@ class Landing:
         candidate = await asyncio.to_thread(self._commit, task, merged.tree, tip, commit)
         results = await asyncio.to_thread(self._check, task, tip, merged.tree, state)
         results += await self._gates(task, generation, candidate, merged.tree)
-        for result in results:
-            self._tell(task, generation, result)
+        if not self._context.stop_gates.is_set():  # a gate that we stopped gave no verdict
+            for result in results:
+                self._tell(task, generation, result)
         if failed := [r for r in results if not r.passed]:
-            self._refuse(task, generation, f"check {failed[0].name} failed on the merged tree", feedback_on(failed))
+            stopped = self._context.stop_gates.is_set()
+            reason = f"check {failed[0].name} {'was stopped' if stopped else 'failed on the merged tree'}"
+            self._refuse(task, generation, reason, feedback_on(failed), stopped=stopped)
             return None
         return candidate
 
@@ -139,10 +152,17 @@ class Landing:
     def _tell(self, task: Task, generation: int, result: CheckResult) -> None:
         self._context.emit(happened.Checked(task=task.id, generation=generation, stage="landing", result=result))
 
-    def _refuse(self, task: Task, generation: int, reason: str, feedback: str, *, final: bool = False) -> None:
+    def _refuse(
+        self, task: Task, generation: int, reason: str, feedback: str, *, final: bool = False, stopped: bool = False
+    ) -> None:
         self._context.hub.release(task.id, GrantState.FAILED if final else GrantState.OPEN, note=reason)
         self._context.emit(
             happened.Refused(
-                task=task.id, generation=generation, reason=reason, feedback=feedback or reason, final=final
+                task=task.id,
+                generation=generation,
+                reason=reason,
+                feedback=feedback or reason,
+                final=final,
+                stopped=stopped,
             )
         )

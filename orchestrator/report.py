@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from orchestrator.model.finding import ConflictKind, Severity
 from orchestrator.model.globs import Scope, overlapping_pairs
 from orchestrator.model.state import RunState, TaskState, TaskStatus
-from orchestrator.model.trailers import clean_text
+from orchestrator.model.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,7 +57,7 @@ def _task(plan: Plan, task: Task, state: TaskState) -> TaskReport:
     return {
         "id": task.id,
         "title": task.title,
-        "status": cast("EndStatus", state.status.value),  # the run is over: every status is final
+        "status": cast("EndStatus", state.status.value),  # final, since the run has ended
         "reason": clean_text(state.reason) or None,
         "generation": state.generation,
         "commit": state.landed,
@@ -77,7 +77,7 @@ def _conflicts(plan: Plan, state: RunState) -> Conflicts:
     stages = Counter(check.stage for _, check in failed)
     kinds = Counter(v.conflict for _, check in failed for v in check.result.violations if v.severity is Severity.ERROR)
     resolved = Counter(
-        "auto" if plan.agent_of(plan.task(task)).kind == "script" else "ai"
+        "ai" if plan.agent_of(plan.task(task)).model else "auto"
         for task, _ in failed
         if state.tasks[task].status is TaskStatus.LANDED
     )
@@ -120,11 +120,10 @@ def summary_of(report: Report) -> Iterator[str]:
     """Yield the summary, line by line: what landed, what did not and why, time by phase, and where to look next."""
     tasks = report["tasks"]
     landed = [t for t in tasks if t["status"] == "landed"]
-    yield f"{len(landed)} of {len(tasks)} tasks landed on {report['base']['branch']}" + (
-        f" ({report['base']['before'][:12]} → {report['base']['after'][:12]})."
-        if landed
-        else "; nothing was changed there."
-    )
+    base = report["base"]
+    same = base["before"] == base["after"]
+    moved = "; nothing was changed there." if same else f" ({base['before'][:12]} → {base['after'][:12]})."
+    yield f"{len(landed)} of {len(tasks)} task{'s' * (len(tasks) != 1)} landed on {base['branch']}{moved}"
     if report["stopped"]:
         yield f"The run was stopped: {report['stopped']}."
     yield ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import shutil
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -61,9 +63,9 @@ async def run_plan(
     """
     started = time.monotonic()
     agents = agents_of(loaded.plan, loaded.path.name)
-    base = open_base(repository, loaded.plan.base)
-    base.refuse_if_dirty()
     home = worktrees_home(repository)
+    base = open_base(repository, loaded.plan.base, home)
+    base.refuse_if_dirty()
     folder = _new_run_folder(repository, run, loaded)
     repository = replace(repository, objects=private_git_folder(repository, folder))
     base = replace(base, repository=repository)
@@ -71,6 +73,7 @@ async def run_plan(
     recorder.emit(_run_started(loaded, base, run, jobs, folder))
     async with AsyncExitStack() as stack:
         stack.callback(recorder.journal.close)
+        stack.callback(_tidy, repository.objects.git_dir, folder / "indexes", home / run)
         hub = await stack.enter_async_context(open_board(folder / "board.log"))
         hub.publish_tasks(TaskCard.of(task) for task in loaded.plan.tasks)
         context = RunContext(
@@ -83,9 +86,7 @@ async def run_plan(
             await _publish_contracts(context)
             await _work(context, recorder, jobs, started)
         finally:
-            seconds = time.monotonic() - started
-            recorder.emit(happened.RunEnded(status=verdict(recorder.state), commit=base.tip(), seconds=seconds))
-            report = write_report(loaded, recorder.state, folder)
+            report = _conclude(context, recorder, time.monotonic() - started)
     return report
 
 
@@ -102,11 +103,31 @@ def _new_run_folder(repository: Repository, run: str, loaded: LoadedPlan) -> Pat
     return folder
 
 
+def _tidy(private_git: Path, indexes: Path, home: Path) -> None:
+    """Remove what only a running run needs, and the folder of its worktrees if none was kept."""
+    shutil.rmtree(private_git, ignore_errors=True)
+    shutil.rmtree(indexes, ignore_errors=True)
+    for place in (home, home.parent):
+        with contextlib.suppress(OSError):  # it holds a folder that was kept, or another run's
+            place.rmdir()
+
+
 def _run_started(loaded: LoadedPlan, base: BaseBranch, run: str, jobs: int, folder: Path) -> happened.RunStarted:
     return happened.RunStarted(
         run=run, plan=loaded.plan.name, tasks=tuple(task.id for task in loaded.plan.tasks), plan_sha256=loaded.sha256,
         mode="worktree", base=base.name, commit=base.tip(), jobs=jobs, folder=str(folder),
     )  # fmt: skip
+
+
+def _conclude(context: RunContext, recorder: Recorder, seconds: float) -> Report:
+    """Write the end of the story down, also of tasks that an exception or a second signal has cut off."""
+    for task_id, task in recorder.state.tasks.items():
+        if not task.status.final:
+            reason = recorder.state.stopping or "the run was ended at once"
+            recorder.emit(happened.TaskEnded(task=task_id, status="cancelled", reason=reason))
+    tip = context.base.find_tip() or recorder.state.base_commit
+    recorder.emit(happened.RunEnded(status=verdict(recorder.state), commit=tip, seconds=seconds))
+    return write_report(context.loaded, recorder.state, context.folder)
 
 
 async def _publish_contracts(context: RunContext) -> None:

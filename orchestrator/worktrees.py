@@ -92,7 +92,8 @@ class Workspace:
     def kept_as(self, captured: Captured, refs: Mapping[str, CommitId]) -> None:
         """Point refs at what was captured, each moved only from where it is now, and let the folder go.
 
-        The files of a nested repository are not in its commit, so such a folder stays.
+        What the commit does not hold keeps the folder here: the files of a nested repository, and files that are ignored
+        by rules which the attempt itself has written. What the base's own rules ignore is throw-away by its owner's word.
 
         Raises:
             WorkspaceError: a ref could not be moved; the folder stays.
@@ -100,10 +101,15 @@ class Workspace:
         for ref, commit in refs.items():
             if not change.move_ref(self.repository.own, ref, commit, query.resolve(self.repository.own, ref)):
                 raise WorkspaceError(f"{ref} could not be pointed at {commit}, so {self.folder} is kept.")
-        nested = next(
-            (c.path for c in captured.changes if c.is_submodule and not c.deleted and self._holds_files(c.path)), None
-        )
-        self.keep = f"{nested} is a repository of its own, whose files git does not take in" if nested else ""
+        self.keep = self._left_out(captured)
+
+    def _left_out(self, captured: Captured) -> str:
+        for found in captured.changes:
+            if found.is_submodule and not found.deleted and self._holds_files(found.path):
+                return f"{found.path} is a repository of its own, whose files git does not take in"
+            if found.path.rpartition("/")[2] == ".gitignore" and (ignored := query.ignored_files(self.files)):
+                return f"{found.path} was changed by the agent, and {ignored[0]} is ignored now"
+        return ""
 
     def _holds_files(self, path: str) -> bool:
         """Tell whether a submodule's folder holds anything: one that only a patch has named is empty."""
@@ -117,14 +123,13 @@ class GateFolder:
 
     folder: Path
     files: Git
-    repository: Repository
+    admin: Path
 
     async def hold(self, commit: str) -> TreeId:
         """Make the folder hold exactly a commit, no file more, and return the tree that it really holds."""
 
         def move() -> TreeId:
-            self.files.run("read-tree", "--reset", "-u", commit)
-            change.remove_untracked(self.files)
+            change.move_detached(self.files, self.admin, commit)
             return change.stage_everything(self.files)
 
         return await asyncio.to_thread(move)
@@ -157,7 +162,7 @@ class Worktrees:
         """Hand out the folder in which this run's gates run; nothing in it is anybody's work."""
         folder, files, admin = await self._add("gate", commit)
         try:
-            yield GateFolder(folder=folder, files=files, repository=self._repository)
+            yield GateFolder(folder=folder, files=files, admin=admin)
         finally:
             await asyncio.to_thread(self._remove, folder, admin)
 
@@ -191,13 +196,19 @@ def worktrees_home(repository: Repository) -> Path:
     `$ORCH_HOME`, else `$XDG_STATE_HOME/orch`, else `~/.local/state/orch`, else a folder beside the repository.
 
     Raises:
-        UsageError: every one of them lies inside a git worktree.
+        UsageError: every one of them lies inside a git worktree, or `$ORCH_HOME` cannot be used.
     """
+    named = os.environ.get("ORCH_HOME")
+    if named and not (Path(named).is_absolute() and not _in_worktree(Path(named)) and _can_write(Path(named))):
+        raise UsageError(
+            f"ORCH_HOME={named} cannot hold the agents' worktrees.",
+            hint="Set it to an absolute path outside every git repository where you may write.",
+        )
     name = f"{(repository.work_tree or repository.common_dir).name}-{_short(str(repository.common_dir))}"
     beside = (repository.work_tree or repository.common_dir).parent / ".orch-worktrees"
     state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
     places = [
-        Path(os.environ["ORCH_HOME"]) if os.environ.get("ORCH_HOME") else None,
+        Path(named) if named else None,
         Path(state) / "orch" if state else None,
         Path(home) / ".local/state/orch" if home else None,
         beside,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -72,7 +73,13 @@ class Display:
 
             self._live.console.print(Text(line))
         else:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        try:
             print(line, file=self._stream, flush=True)
+        except OSError:  # the reader has gone, as `| head` does; the run goes on, and its journal has everything
+            self._stream = open(os.devnull, "w")  # noqa: PTH123, SIM115 - it stays open for as long as we do
 
     def _table(self, state: RunState) -> Table:
         from rich.table import Table
@@ -98,7 +105,7 @@ class Display:
 
 def sentence_words(text: str) -> str:
     """Return an agent's last words as harmless text of bounded length."""
-    from orchestrator.model.trailers import clean_text
+    from orchestrator.model.text import clean_text
 
     return clean_text(text)[:60]
 

@@ -28,11 +28,17 @@ __all__ = ["blame", "board", "log", "status"]
 def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
     """Show where RUN (default: the newest) stands."""
     from orchestrator.model.state import TaskStatus
+    from orchestrator.model.text import clean_text
 
     folder = run_folder(open_repository(repo), run)
     state = _state_of(folder)
     rows = [
-        {"id": task_id, "status": task.status.value, "generation": task.generation, "reason": task.reason or None}
+        {
+            "id": task_id,
+            "status": task.status.value,
+            "generation": task.generation,
+            "reason": clean_text(task.reason) or None,
+        }
         for task_id, task in state.tasks.items()
     ]
     over = state.ended.status if state.ended else "not ended"
@@ -155,6 +161,8 @@ def _from_root(repository: Repository, path: str) -> str:
 
 
 def _blame_line(origin: Origin) -> str:
+    from orchestrator.model.text import printable
+
     by = origin.provenance
     who = f"{by.task} gen {by.generation} {by.agent} {by.model}" if by else "not written by a run"
-    return f"{origin.commit[:12]} {who:44} {origin.line:5}  {origin.text}"
+    return f"{origin.commit[:12]} {who:44} {origin.line:5}  {printable(origin.text)}"

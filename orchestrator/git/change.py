@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,8 +28,8 @@ __all__ = [
     "file_lock",
     "hash_file",
     "move_checkout",
+    "move_detached",
     "move_ref",
-    "remove_untracked",
     "rewritten_tree",
     "stage_everything",
     "tree_with",
@@ -91,10 +92,19 @@ def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, autho
 
 
 def move_ref(git: Git, ref: str, new: str, old: str | None) -> bool:
-    """Move a ref from `old` (None: it must not exist) to `new`; return False if it is not where it was said to be."""
+    """Move a ref from `old` (None: it must not exist) to `new`; return False if it is not where it was said to be.
+
+    Raises:
+        GitError: it is there, and git cannot move it (a stale lock, a full disk).
+    """
     if git.mover is None:
         raise GitError(["git", "update-ref", ref, new], git.cwd, -1, "no process for moving refs was started")
-    return git.mover.move(ref, new, old or "0" * len(new))
+    if git.mover.move(ref, new, old or "0" * len(new)):
+        return True
+    found = git.find(ref)
+    if (found.id if found else None) == old:
+        raise GitError(["git", "update-ref", ref, new], git.cwd, 128, git.mover.refusal)
+    return False
 
 
 def add_worktree(repository: Repository, folder: Path, commit: str) -> Path:
@@ -136,9 +146,13 @@ def move_checkout(git: Git, previous: str, tree: str) -> str:
     return done.err.strip() if done.code else ""
 
 
-def remove_untracked(git: Git) -> None:
-    """Delete every file of this git's work tree that is not in its index, ignored ones too. Only for folders of our own."""
+def move_detached(git: Git, record: Path, commit: str) -> None:
+    """Make a worktree of our own hold exactly a commit, ignored files gone too, and let its record say so."""
+    git.run("read-tree", "--reset", "-u", commit)
     git.run("clean", "-ffdxq")
+    (record / "HEAD").write_text(f"{commit}\n")
+    assert git.index is not None
+    shutil.copyfile(git.index, record / "index")
 
 
 def stage_everything(git: Git) -> TreeId:

@@ -41,8 +41,11 @@ class _Staying:
 class RefMover(_Staying):
     """Moves refs by compare-and-swap, each in a transaction of its own (`git update-ref --stdin`)."""
 
+    refusal = ""
+    """What git said when it last refused."""
+
     def move(self, ref: str, new: str, old: str) -> bool:
-        """Move a ref from `old` (zeros: it must not exist) to `new`; return False, and move nothing, if it is elsewhere."""
+        """Move a ref from `old` (zeros: it must not exist) to `new`; return False if git refused, and nothing was moved."""
         with self._lock:
             process = self._running()
             assert process.stdin is not None
@@ -56,6 +59,7 @@ class RefMover(_Staying):
             if answers == (b"start: ok\n", b"commit: ok\n"):
                 return True
             process.wait()  # a refused transaction ends the process; the next move starts another
+            self.refusal = _last_words(process)
             return False
 
 
@@ -91,6 +95,10 @@ def _ask(process: subprocess.Popen[bytes], name: str) -> GitObject | None:
     data = process.stdout.read(int(fields[2]))
     process.stdout.read(1)  # the newline that ends the object
     return GitObject(fields[0].decode("ascii"), fields[1].decode("ascii"), data)
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    return process.stderr.read().decode("utf-8", "replace").strip() if process.stderr is not None else ""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -109,7 +109,6 @@ class WorktreeEntry:
     path: str
     branch: str | None
     bare: bool
-    prunable: bool
 
 
 def parse_worktrees(out: bytes) -> tuple[WorktreeEntry, ...]:
@@ -124,7 +123,6 @@ def parse_worktrees(out: bytes) -> tuple[WorktreeEntry, ...]:
                     path=fields["worktree"],
                     branch=fields.get("branch", "").removeprefix("refs/heads/") or None,
                     bare="bare" in fields,
-                    prunable="prunable" in fields,
                 )
             )
     return tuple(entries)

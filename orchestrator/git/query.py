@@ -41,7 +41,7 @@ __all__ = [
     "files_at",
     "first_parents",
     "has_tracked_changes",
-    "is_ancestor",
+    "ignored_files",
     "merge_in_memory",
     "patch_between",
     "read_blob",
@@ -84,11 +84,6 @@ def tree_of(git: Git, commit: str) -> TreeId:
         GitError: there is no such commit.
     """
     return tree_in_commit(_commit(git, commit).data)
-
-
-def is_ancestor(git: Git, older: str, newer: str) -> bool:
-    """Tell whether `newer` holds all of the history of `older`."""
-    return git.run("merge-base", "--is-ancestor", older, newer, accept=(0, 1)).code == 0
 
 
 def changed_paths(git: Git, base: str, head: str) -> tuple[Change, ...]:
@@ -149,6 +144,12 @@ def has_tracked_changes(git: Git) -> bool:
     return bool(records) and not (
         all(record.startswith(" M ") for record in records) and untouched(git, changed).keys() == changed
     )
+
+
+def ignored_files(git: Git) -> list[str]:
+    """Return what this git's work tree holds that is ignored, a folder that is ignored whole as one."""
+    command = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
+    return [decode(path) for path in git.run(*command).out.split(b"\0") if path]
 
 
 def blame(git: Git, revision: str, path: str, lines: tuple[int, int] | None = None) -> tuple[BlameLine, ...]:

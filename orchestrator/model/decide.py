@@ -1,7 +1,7 @@
 """What to do next: `decide(plan, state)` is the whole policy of a run, and does nothing itself.
 
-It is asked again after every event. It never repeats an order, because carrying one out starts with an event that
-changes the state.
+It is asked again after every event that changes where a task stands. It never repeats an order, because carrying one out
+starts with an event that changes the state.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ def _end_of(task: Task, state: RunState) -> End | None:
     ]
     if lost:
         return End(task.id, "blocked", f"{lost[0]} did not land")
+    if state.stopping and (not now.refusals or now.refusals[-1].stopped):
+        return End(task.id, "cancelled", state.stopping)
     if now.refusals and (now.hopeless or now.generation >= task.attempts):
         return End(task.id, "failed", now.refusals[-1].reason)
     if state.stopping:

@@ -1,7 +1,7 @@
 """Everything that can happen in a run: frozen values that are written down, folded into the state, and told to people.
 
 One event has three readers: `model.state` (what is so now), the printers (what to tell), and `report` (what it came to).
-`as_json` and `from_json` are the stored form; a field that an older version did not write takes its default.
+`event_as_json` and `event_from_json` are the stored form.
 """
 
 from __future__ import annotations
@@ -135,7 +135,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A generation did not make it; `feedback` is handed to the next one, `final` says that trying again is useless."""
+    """A generation did not make it; `feedback` is handed to the next one.
+
+    `final` says that trying again is useless, `stopped` that it was not the work's fault: we stopped it.
+    """
 
     kind: ClassVar[str] = "refused"
     task: str
@@ -143,6 +146,7 @@ class Refused:
     reason: str
     feedback: str
     final: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.model import events as happened
 from orchestrator.model.finding import Severity
-from orchestrator.model.trailers import clean_text
+from orchestrator.model.text import clean_text
 
 __all__ = ["sentence_for"]
 
@@ -22,9 +22,9 @@ def _about_run(event: happened.Event) -> str:
         case happened.ContractsPublished(commit=None, files=0):
             return ""
         case happened.ContractsPublished(commit=None):
-            return f"The contracts ({event.files} files) stand on the base branch already."
+            return f"The contracts ({_files(event.files)}) stand on the base branch already."
         case happened.ContractsPublished():
-            return f"The contracts ({event.files} files) are committed as {(event.commit or '')[:12]}."
+            return f"The contracts ({_files(event.files)}) are committed as {(event.commit or '')[:12]}."
         case happened.StopRequested():
             return f"Stopping: {event.reason}."
         case happened.Noticed():
@@ -42,8 +42,8 @@ def _about_task(event: happened.Event) -> str:
         case happened.Reported():
             return f"{event.task}: {event.action} {event.text}"
         case happened.AttemptEnded():
-            why = f": {event.reason}" if event.reason else ""
-            return f"{event.task}: the agent is {event.status} after {event.seconds:.1f} s{why}"
+            # How an agent failed stands in the refusal that follows.
+            return f"{event.task}: the agent is done after {event.seconds:.1f} s." if event.status == "done" else ""
         case happened.Checked() if not event.result.passed:
             errors = [v for v in event.result.violations if v.severity is Severity.ERROR]
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -51,9 +51,11 @@ def _about_task(event: happened.Event) -> str:
         case happened.Checked():
             return f"{event.task}: check {event.result.name} passed." if event.stage == "landing" else ""
         case happened.Submitted():
-            return f"{event.task}: submitted {event.files} changed file{'s' * (event.files != 1)}."
+            return f"{event.task}: submitted {_files(event.files)}."
         case happened.Refused():
             return f"{event.task}: generation {event.generation} is refused: {event.reason}"
+        case happened.LandingStarted():
+            return f"{event.task}: is being merged and tested."
         case happened.Landed():
             return f"{event.task}: landed as {event.commit[:12]}."
         case happened.TaskEnded():
@@ -61,3 +63,7 @@ def _about_task(event: happened.Event) -> str:
         case happened.Noticed():
             return f"{event.task}: {event.text}"
     return ""
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' * (count != 1)}"

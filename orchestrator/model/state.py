@@ -22,7 +22,7 @@ class TaskStatus(StrEnum):
     SUBMITTED = "submitted"  # its work has passed its checks and waits to land
     LANDING = "landing"  # its work is being merged and gated
     LANDED = "landed"  # its work is on the base branch; never left again
-    FAILED = "failed"  # all its generations were refused
+    FAILED = "failed"  # all its generations were refused, or one in a way that trying again cannot mend
     BLOCKED = "blocked"  # a task it needs will not land
     CANCELLED = "cancelled"  # the run ended before it could land
 
@@ -68,6 +68,12 @@ class RunState:
     contracts: happened.ContractsPublished | None = None
     stopping: str = ""
     lands: bool = True
+    moved_to: str = ""
+
+    @property
+    def base_commit(self) -> str:
+        """The commit to which this run last moved the base branch."""
+        return self.moved_to or (self.started.commit if self.started else "")
 
     @property
     def cost_usd(self) -> float:
@@ -85,7 +91,7 @@ def fold(state: RunState, event: happened.Event) -> RunState:
         case happened.RunStarted():
             return replace(state, started=event, tasks={task_id: TaskState() for task_id in event.tasks})
         case happened.ContractsPublished():
-            return replace(state, contracts=event)
+            return replace(state, contracts=event, moved_to=event.commit or state.moved_to)
         case happened.StopRequested():
             return replace(state, stopping=state.stopping or event.reason, lands=state.lands and event.lands)
         case happened.RunEnded():
@@ -94,7 +100,8 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             return state
         case _:
             task = _fold_task(state.tasks[event.task], event)
-            return replace(state, tasks={**state.tasks, event.task: task})
+            moved_to = event.commit if isinstance(event, happened.Landed) else state.moved_to
+            return replace(state, tasks={**state.tasks, event.task: task}, moved_to=moved_to)
 
 
 _TaskEvent = (

@@ -12,10 +12,11 @@ The block is the last paragraph of the message, one line a key, as `git interpre
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, fields
 
-__all__ = ["Provenance", "clean_text", "message_with", "provenance_of"]
+from orchestrator.model.text import clean_text
+
+__all__ = ["Provenance", "message_with", "provenance_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,6 @@ def _key(field: str) -> str:
 
 _FIELDS = {_key(f.name).lower(): f.name for f in fields(Provenance)}
 _TRAILER = re.compile(r"([A-Za-z0-9-]+)\s*:\s*(.*)")
-
-
-def clean_text(text: str) -> str:
-    """Return text on one line: control, format and direction characters become spaces, runs of spaces one."""
-    printable = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} else c for c in text)
-    return " ".join(printable.split())
 
 
 def message_with(subject: str, body: str, provenance: Provenance) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
+MAKE = "printf 'old\\nby A\\nby A too\\n' > src/a.py; echo x > 'src/odd:7'"
+CHANGE = "printf 'old\\nby B\\nby A too\\n' > src/b.py; rm src/a.py; echo b > b.txt"
+
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
@@ -22,8 +25,8 @@ def repo(tmp_path: Path) -> Repo:
     plan = write_plan(
         tmp_path / "p",
         [
-            {"id": "A", "writes": ["src/**"], "steps": [{"run": "printf 'old\\nby A\\nby A too\\n' > src/a.py; echo x > 'src/odd:7'"}]},
-            {"id": "B", "writes": ["src/**", "*.txt"], "needs": ["A"], "steps": [{"run": "sed -i '2s/.*/by B/' src/a.py; git mv src/a.py src/b.py 2>/dev/null || mv src/a.py src/b.py; echo b > b.txt"}]},
+            {"id": "A", "writes": ["src/**"], "steps": [{"run": MAKE}]},
+            {"id": "B", "writes": ["src/**", "*.txt"], "needs": ["A"], "steps": [{"run": CHANGE}]},
         ],
         contracts={"files": {"contracts/c.md": "agreed\n"}},
     )  # fmt: skip

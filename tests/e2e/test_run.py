@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -406,3 +408,98 @@ def test_a_name_that_is_taken_and_a_folder_without_a_repository(repo: Repo, tmp_
     subprocess.run(["git", "init", "--quiet", str(fresh)], check=True)
     said = orch("run", plan, cwd=fresh)
     assert (said.code, "no commit yet" in said.err) == (2, True)
+
+
+def test_a_branch_that_is_switched_during_the_run_gets_no_files(repo: Repo, tmp_path: Path) -> None:
+    switch = f"git -C {repo.path} checkout -q -b feature"
+    plan = write_plan(tmp_path / "p", [task("A", {"run": switch}, write("A.txt"))])
+    said = orch("run", plan, cwd=repo.path)
+    assert said.code == 0, said.out
+    assert (repo.git("branch", "--show-current"), repo.status()) == ("feature", "")
+    assert not (repo.path / "A.txt").exists()
+    assert "A.txt" in repo.files("main")
+
+
+def test_a_base_that_moves_while_gates_run_is_tested_again(repo: Repo, tmp_path: Path) -> None:
+    person = f"cd {repo.path}; git -c user.name=p -c user.email=p commit -q --allow-empty -m person"
+    gate = f"echo x >> {tmp_path}/ran; test $(wc -l < {tmp_path}/ran) = 1 && ({person}) || true"
+    plan = write_plan(tmp_path / "p", [task("A")], gates=[{"name": "g", "run": gate}])
+    said = orch("run", plan, cwd=repo.path)
+    assert said.code == 0, said.out
+    assert (tmp_path / "ran").read_text() == "x\nx\n"
+    assert "where this run did not move it" in said.out
+    assert repo.git("log", "--first-parent", "--format=%s").splitlines()[:2] == ["Land A: A", "person"]
+    assert_tidy(repo)
+
+
+def test_a_base_that_is_deleted_ends_in_a_report(repo: Repo, tmp_path: Path) -> None:
+    repo.git("branch", "gone")
+    delete = f"git -C {repo.path} update-ref -d refs/heads/gone"
+    said = orch("run", write_plan(tmp_path / "p", [task("A", {"run": delete})], base="gone"), "--json", cwd=repo.path)
+    assert said.code == 1, said.err
+    (failed,) = said.json["tasks"]
+    assert (failed["status"], "The branch gone is gone" in failed["reason"]) == ("failed", True)
+
+
+def test_a_stale_lock_is_named_and_not_taken_for_somebody_elses_move(repo: Repo, tmp_path: Path) -> None:
+    lock = repo.path / ".git/refs/heads/main.lock"
+    plan = write_plan(tmp_path / "p", [task("A", {"run": f"touch {lock}"}, write("A.txt"))])
+    said = orch("run", plan, "--json", cwd=repo.path)
+    assert said.code == 1
+    assert "main.lock" in said.json["tasks"][0]["reason"]
+    lock.unlink()
+    assert repo.status() == ""
+
+
+def test_a_filter_that_an_agent_configures_is_not_run_for_it(repo: Repo, tmp_path: Path) -> None:
+    evil = f"""git config filter.x.smudge 'touch {tmp_path}/ran; cat'; git config filter.x.clean 'touch {tmp_path}/ran; cat'
+    mkdir -p $(git rev-parse --git-common-dir)/info; echo '* filter=x' > $(git rev-parse --git-common-dir)/info/attributes"""
+    said = orch(
+        "run",
+        write_plan(tmp_path / "p", [task("A", {"run": evil}, write("A.txt")), task("B", needs=["A"])]),
+        cwd=repo.path,
+    )
+    assert said.code == 0, said.out
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_contract_never_replaces_what_is_there(repo: Repo, tmp_path: Path) -> None:
+    before = repo.head()
+    for path in ("README.txt/x.md", "other"):
+        plan = write_plan(tmp_path / path.replace("/", "-"), [task("A")], contracts={"files": {path: "c\n"}})
+        said = orch("run", plan, cwd=repo.path)
+        assert (said.code, f"The contract {path} cannot be written" in said.err) == (1, True)
+    assert repo.head() == before
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(repo: Repo, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path / "p", [task("A", {"sleep": "300ms"}, write("A.txt"))])
+    command = f"{sys.executable} -m orchestrator run {plan} | head -1"
+    subprocess.run(["/bin/sh", "-c", command], cwd=repo.path, check=True, capture_output=True)
+    assert report_of(repo)["status"] == "landed"
+
+
+def test_gates_see_the_candidate_as_a_clean_checkout(repo: Repo, tmp_path: Path) -> None:
+    gate = (
+        "test -z \"$(git status --porcelain)\" && git log -1 --format=%s | grep 'Land A' && git diff --exit-code HEAD"
+    )
+    plan = write_plan(tmp_path / "p", [task("A")], gates=[{"name": "g", "run": gate}])
+    said = orch("run", plan, cwd=repo.path)
+    assert said.code == 0, said.out
+
+
+def test_what_an_agent_makes_git_ignore_is_not_lost(repo: Repo, tmp_path: Path) -> None:
+    hide = "echo 'secret*' > mine/.gitignore; echo work > mine/secret.txt; echo x > mine/y"
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["mine/**"], "steps": [{"run": hide}]}])
+    said = orch("run", plan, cwd=repo.path)
+    assert said.code == 0, said.out
+    (kept,) = (Path(os.environ["HOME"])).rglob("A.gen-1/mine/secret.txt")
+    assert kept.read_text() == "work\n"
+    assert f"The folder {kept.parents[1]} is kept" in said.out
+
+
+def test_an_orch_home_that_cannot_be_used_is_said(repo: Repo, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path / "p", [task("A")])
+    for place in ("relative", str(repo.path / "inside")):
+        said = orch("run", plan, cwd=repo.path, env={"ORCH_HOME": place})
+        assert (said.code, f"ORCH_HOME={place}" in said.err) == (2, True)

@@ -29,8 +29,8 @@ def test_merge_lists_each_path_in_conflict_once() -> None:
 def test_worktrees_with_and_without_a_branch() -> None:
     out = f"worktree /r\0HEAD {A}\0branch refs/heads/main\0\0worktree /w x\0HEAD {A}\0detached\0prunable gone\0\0".encode()
     first, second = parse_worktrees(out)
-    assert (first.path, first.branch, first.prunable) == ("/r", "main", False)
-    assert (second.path, second.branch, second.prunable) == ("/w x", None, True)
+    assert (first.path, first.branch) == ("/r", "main")
+    assert (second.path, second.branch) == ("/w x", None)
 
 
 def test_blame_gives_the_number_in_the_final_file_and_the_text_without_its_line_end() -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.trailers import Provenance, clean_text, message_with, provenance_of
+from orchestrator.model.text import clean_text
+from orchestrator.model.trailers import Provenance, message_with, provenance_of
 
 REAL = Provenance(
     run="2026-11-22-x-7f3a", task="A-001", track="auth", generation=2, session="s1", agent="default", model="script@1",
@@ -68,10 +69,3 @@ def test_a_block_that_is_doubled_incomplete_or_not_at_the_end_says_nothing() -> 
 def test_whatever_an_agent_says_the_block_reads_back(subject: str, body: str, agent: str) -> None:
     message = message_with(subject, body, replace(REAL, agent=agent))
     assert provenance_of(message) == replace(REAL, agent=clean_text(agent) or "-")
-
-
-@given(st.text())
-def test_clean_text_is_one_harmless_line(text: str) -> None:
-    cleaned = clean_text(text)
-    assert cleaned == clean_text(cleaned)
-    assert not any(ord(c) < 32 or c in "\u202e\u2066\u200b\x1b\x7f" for c in cleaned)
