@@ -6,19 +6,16 @@ user has not committed is touched: if something is in the way, nothing moves at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import BaseBranchError, UsageError
 from orchestrator.git import change, query
 from orchestrator.git.command import Git
-from orchestrator.git.untouched import set_aside, untouched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orchestrator.git.parse import CommitId
+    from orchestrator.git.parse import CommitId, WorktreeEntry
     from orchestrator.git.repository import Repository
 
 __all__ = ["BaseBranch", "open_base"]
@@ -55,12 +52,30 @@ class BaseBranch:
         Raises:
             BaseBranchError: it does; the message names the checkout.
         """
-        for checkout in self._checkouts():
-            if query.has_tracked_changes(checkout):
-                raise BaseBranchError(
-                    f"{self.name} is checked out in {checkout.cwd}, and there are uncommitted changes.",
-                    hint="Commit or stash them, or let the plan land on another branch with `base:`. Nothing was changed.",
-                )
+        # Under the lock: another run may be between the files of a checkout and the branch.
+        with change.file_lock(self.repository.runs_folder / "landing.lock"):
+            for checkout in self._checkouts():
+                if changed := query.tracked_changes(checkout):
+                    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+                    raise BaseBranchError(
+                        f"{self.name} is checked out in {checkout.cwd}, and there are uncommitted changes: "
+                        f"{', '.join(changed[:3])}{more}.",
+                        hint="Commit or stash them, or let the plan land on another branch with `base:`. Nothing was changed.",
+                    )
+        if busy := self._rebase():
+            raise BaseBranchError(
+                f"{self.name} is being rebased in {busy}.", hint="Finish it or abort it first. Nothing was changed."
+            )
+
+    def _rebase(self) -> Path | None:
+        """Return where a rebase of the branch has stopped in the middle: it will want to move the branch itself."""
+        common = self.repository.common_dir
+        for git_dir in (common, *common.glob("worktrees/*")):
+            for kind in ("rebase-merge", "rebase-apply"):
+                head = git_dir / kind / "head-name"
+                if head.is_file() and head.read_text().strip() == f"refs/heads/{self.name}":
+                    return git_dir
+        return None
 
     def advance(self, old: CommitId, new: CommitId) -> bool:
         """Move the branch and its checkouts from one commit to another; return False if the branch is elsewhere by now.
@@ -77,34 +92,42 @@ class BaseBranch:
                 for checkout in self._checkouts():
                     self._follow(checkout, old, new)
                     followed.append(checkout)
-                moved = change.move_ref(self.repository.own, f"refs/heads/{self.name}", new, old)
+                moved = change.move_ref(self.repository.own, f"refs/heads/{self.name}", new, old, follow=True)
             finally:
                 if not moved:
                     for checkout in followed:
                         self._follow(checkout, new, old)
             return moved
 
+    def take_back(self, old: CommitId, new: CommitId) -> None:
+        """Bring back to `old` each checkout that was moved to `new` before the branch was: a move cut off in the middle."""
+        with change.file_lock(self.repository.runs_folder / "landing.lock"):
+            for checkout in self._checkouts():
+                if query.index_is(checkout, new) and not query.index_is(checkout, old):
+                    self._follow(checkout, new, old)
+
     def _checkouts(self) -> list[Git]:
         """Return a git for each work tree that stands on the branch now: people switch branches while a run goes on."""
-        entries = [w for w in query.worktrees(self.repository.own) if w.branch == self.name and not w.bare]
-        places = [p for p in (Path(w.path) for w in entries) if p.is_dir() and not p.is_relative_to(self.agents_home)]
-        config = _no_filters(self.repository.own) if places else {}
-        return [_checkout_git(place, config) for place in places]
+        listed = query.worktrees(self.repository.own)
+        found = [
+            _checkout_git(self.repository, self._place_of(entry, main=entry is listed[0]))
+            for entry in listed
+            if entry.branch == self.name and not entry.bare
+        ]
+        return [git for git in found if git is not None and not git.cwd.is_relative_to(self.agents_home)]
+
+    def _place_of(self, entry: WorktreeEntry, *, main: bool) -> Path:
+        """Return a listed work tree's folder; git guesses the main one's wrong for submodules and separate git folders."""
+        here = self.repository.work_tree
+        return here if main and here and self.repository.own.git_dir == self.repository.common_dir else Path(entry.path)
 
     def _follow(self, checkout: Git, old: CommitId, new: CommitId) -> None:
-        if not (against := change.move_checkout(checkout, old, new)):
-            return
-        # Git takes some files for modified although they are as it wrote them; those need not stop anybody.
-        changes = {c.path: (c.old_mode, c.old_blob) for c in query.changed_paths(checkout, old, new)}
-        ours = [path for path, entry in untouched(checkout, changes).items() if entry == changes[path]]
-        with set_aside(checkout, ours):
-            if ours:
-                against = change.move_checkout(checkout, old, new)
-            if against:
-                raise BaseBranchError(
-                    f"{self.name} is checked out in {checkout.cwd}, and something there is in the way: {against}",
-                    hint="Commit or move it away, then run again. The finished work is kept on its branch.",
-                )
+        against = _own_files_in_the_way(checkout, old, new) or change.move_checkout_past_untouched(checkout, old, new)
+        if against:
+            raise BaseBranchError(
+                f"{self.name} is checked out in {checkout.cwd}, and something there is in the way: {against}",
+                hint="Commit or move it away, then run again. The finished work is kept on its branch.",
+            )
 
 
 def open_base(repository: Repository, name: str | None, agents_home: Path) -> BaseBranch:
@@ -128,15 +151,50 @@ def open_base(repository: Repository, name: str | None, agents_home: Path) -> Ba
             if has_any
             else "Make a first commit: git commit --allow-empty -m start",
         )
+    if query.resolve(repository.own, "refs/heads/orch") is not None:
+        raise UsageError(
+            "There is a branch called orch, so git cannot make the branches orch/… that keep the agents' work.",
+            hint="Rename it: git branch -m orch another-name",
+        )
     return BaseBranch(name=name, repository=repository, agents_home=agents_home)
 
 
-def _checkout_git(place: Path, config: Mapping[str, str]) -> Git:
+def _own_files_in_the_way(checkout: Git, old: CommitId, new: CommitId) -> str:
+    """Return which file of the user's own, ignored ones too, a move would overwrite; git itself spares only unignored ones."""
+    assert checkout.work_tree is not None
+    changes = query.changed_paths(checkout, old, new)
+    ours = {c.path for c in changes if not c.added}
+    for path in (c.path for c in changes if c.added):
+        place = checkout.work_tree / path
+        above = next((p for p in place.parents if p != checkout.work_tree and (p.is_symlink() or p.is_file())), None)
+        if above is not None and str(above.relative_to(checkout.work_tree)) not in ours:
+            return f"{above.relative_to(checkout.work_tree)} is there, and is not in the repository"
+        if place.is_dir() and not place.is_symlink():
+            inside = (
+                str(p.relative_to(checkout.work_tree)) for p in place.rglob("*") if p.is_symlink() or not p.is_dir()
+            )
+            if foreign := next((name for name in inside if name not in ours), None):
+                return f"{foreign} is there, and is not in the repository"
+        elif place.is_symlink() or place.exists():
+            return f"{path} is there, and is not in the repository"
+    return ""
+
+
+def _checkout_git(repository: Repository, place: Path) -> Git | None:
+    """Return a git for a checkout; None if it is none any more. Its git folder is one of this repository's, or it is not it."""
     pointer = place / ".git"
-    git_dir = pointer if pointer.is_dir() else Path(pointer.read_text().removeprefix("gitdir:").strip())
-    if not git_dir.is_absolute():
-        git_dir = (place / git_dir).resolve()
-    return Git(git_dir=git_dir, cwd=place, work_tree=place, config=config)
+    if repository.work_tree is not None and place == repository.work_tree:
+        git_dir = repository.own.git_dir
+    elif pointer.is_dir() and not pointer.is_symlink():
+        git_dir = pointer.resolve()
+    elif pointer.is_file():
+        git_dir = (place / pointer.read_text().removeprefix("gitdir:").strip()).resolve()
+    else:
+        return None
+    if not git_dir.is_relative_to(repository.common_dir):
+        return None
+    git = Git(git_dir=git_dir, cwd=place, work_tree=place)
+    return replace(git, config=_no_filters(git))
 
 
 def _no_filters(git: Git) -> dict[str, str]:

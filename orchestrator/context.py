@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from orchestrator.agents.base import Agent
@@ -26,7 +26,8 @@ __all__ = ["RunContext"]
 class RunContext:
     """One run.
 
-    `emit` writes an event down before anybody acts on it; `stop_agents` and `stop_gates` are set when they must end.
+    `emit` writes an event down, and `settle` waits until all are on the disk, before a deed that others can see.
+    `stop_agents` and `stop_gates` are set when they must end.
     """
 
     run: str
@@ -39,5 +40,6 @@ class RunContext:
     agents: Mapping[str, Agent]
     boundaries: Mapping[str, Boundary]
     emit: Callable[[Event], None]
+    settle: Callable[[], Awaitable[None]]
     stop_agents: asyncio.Event
     stop_gates: asyncio.Event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import BaseBranchError, LandingError
+from orchestrator.errors import BaseBranchError
 from orchestrator.git import change, query
 from orchestrator.model.plan import spec_hash
 from orchestrator.model.trailers import Provenance, message_with
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.git.parse import CommitId
     from orchestrator.planfile import LoadedPlan
 
-__all__ = ["publish_contracts"]
+__all__ = ["write_contracts"]
 
 
 def _refuse_to_replace(base: BaseBranch, tip: CommitId, files: Iterable[str]) -> None:
@@ -39,12 +39,13 @@ def _refuse_to_replace(base: BaseBranch, tip: CommitId, files: Iterable[str]) ->
             )
 
 
-def publish_contracts(loaded: LoadedPlan, base: BaseBranch, run: str, index: Path) -> CommitId | None:
-    """Commit the contracts to the base branch, and return the commit; None if the branch has exactly them already.
+def write_contracts(loaded: LoadedPlan, base: BaseBranch, run: str, index: Path) -> tuple[CommitId, CommitId] | None:
+    """Write a commit with the contracts on top of the base branch; return the branch's tip and that commit.
+
+    None if the branch has exactly them already. Nothing refers to the commit yet.
 
     Raises:
-        BaseBranchError: a checkout of the branch, or what stands on it, is in the way.
-        LandingError: somebody moved the branch at the same moment.
+        BaseBranchError: what stands on the branch is in the way.
     """
     files = contract_files(loaded)
     if not files:
@@ -63,6 +64,4 @@ def publish_contracts(loaded: LoadedPlan, base: BaseBranch, run: str, index: Pat
     )  # fmt: skip
     subject = f"contracts: what {loaded.plan.name} agrees on"
     commit = change.commit_tree(git, tree, [tip], message_with(subject, "", provenance), "contracts plan plan@1")
-    if not base.advance(tip, commit):
-        raise LandingError(f"{base.name} moved while the contracts were written.", hint="Run again.")
-    return commit
+    return tip, commit

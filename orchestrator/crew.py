@@ -13,15 +13,18 @@ from orchestrator.agents.base import Assignment
 from orchestrator.agents.briefing import briefing_for
 from orchestrator.agents.transcript import Transcript
 from orchestrator.checks.submission import check_boundary, check_contracts
-from orchestrator.errors import BoardError, GitError
+from orchestrator.effects import reached
+from orchestrator.errors import BoardError, GitError, WorkspaceError
+from orchestrator.files import write_whole
 from orchestrator.git import change
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
-from orchestrator.model.feedback import feedback_on
+from orchestrator.model.feedback import feedback_on, first_error
 from orchestrator.model.outcome import OutcomeStatus
 from orchestrator.model.plan import spec_hash
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
+from orchestrator.process import start_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -35,11 +38,11 @@ if TYPE_CHECKING:
     from orchestrator.model.state import TaskState
     from orchestrator.worktrees import Captured, Workspace
 
-__all__ = ["attempt", "branch_of"]
+__all__ = ["Attempt", "attempt", "branch_of", "keep", "note_kept", "refuse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
+class Attempt:
     """One generation of one task, and what it is known by."""
 
     context: RunContext
@@ -51,11 +54,18 @@ class _Attempt:
 
     @property
     def name(self) -> str:
+        """What its folder, its prompt and its transcript are called."""
         return f"{self.task.id}.gen-{self.generation}"
 
     @property
     def branch(self) -> str:
+        """The branch that keeps its work."""
         return branch_of(self.context.run, self.task.id, self.generation)
+
+    def note_process(self, pid: int) -> None:
+        """Write down a process of this attempt, so that whoever takes the run over can end it."""
+        event = happened.ProcessStarted(task=self.task.id, generation=self.generation, pid=pid, started=start_time(pid))
+        self.context.emit(event)
 
     def provenance(self, changes: Iterable[Change]) -> Provenance:
         """Return what the trailers of this attempt's commit say."""
@@ -85,7 +95,7 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
     """Run one generation of a task; it ends in a `Submitted` or a `Refused` event, whatever the agent does."""
     earlier = [(r.generation, branch_of(context.run, task.id, r.generation), r.feedback) for r in state.refusals]
     texts = {path: content.decode("utf-8", "replace") for path, content in contract_files(context.loaded).items()}
-    this = _Attempt(
+    this = Attempt(
         context=context,
         task=task,
         generation=generation,
@@ -93,22 +103,29 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
         commit=await asyncio.to_thread(context.base.tip),
         briefing=briefing_for(context.loaded.plan, task, texts, earlier),
     )
+    await context.settle()
     async with _seat(this) as seat:
         async with context.worktrees.attempt(this.name, this.commit) as space:
             outcome = await _work(this, space, seat)
             try:
                 captured = await space.capture()
-            except GitError as error:
-                _refuse(this, "git cannot take in the files that the agent left", error.stderr)
+            except (GitError, WorkspaceError) as error:
+                said = error.stderr if isinstance(error, GitError) else error.message
+                space.keep = f"git cannot take in what the agent left ({said.strip()})"
+                refuse(this, f"git cannot take in what the agent left: {said.strip()}", said)
                 return
-            commit = await asyncio.to_thread(_keep, this, space, captured, outcome)
+            reached("work-captured")
+            commit = await asyncio.to_thread(keep, this, space, captured, outcome)
+            note_kept(this, commit, len(captured.changes))
+            reached("work-kept")
         if not outcome.done:
             stopped = outcome.status is OutcomeStatus.STOPPED
-            _refuse(this, f"the agent {outcome.status}: {outcome.reason}", outcome.reason, stopped=stopped)
+            reason = f"the agent {outcome.status}: {outcome.reason}"
+            refuse(this, reason, outcome.reason, stopped=stopped, final=outcome.final)
             return
         failed = [check for check in await asyncio.to_thread(_check, this, captured) if not check.passed]
         if failed:
-            _refuse(this, f"check {failed[0].name} failed", feedback_on(failed))
+            refuse(this, f"check {failed[0].name} failed: {first_error(failed[0])}", feedback_on(failed))
             return
         await seat.submit(task.id, generation, commit)
         files = len(captured.changes)
@@ -116,7 +133,7 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
 
 
 @asynccontextmanager
-async def _seat(this: _Attempt) -> AsyncIterator[Seat]:
+async def _seat(this: Attempt) -> AsyncIterator[Seat]:
     """Sit down at the board and hold the task there, under this generation, for as long as the attempt takes."""
     hub = this.context.hub
     hub.open(this.task.id, at_least=this.generation - 1)
@@ -133,13 +150,13 @@ async def _seat(this: _Attempt) -> AsyncIterator[Seat]:
         hub.drop(this.name, reason="the attempt is over")
 
 
-async def _work(this: _Attempt, space: Workspace, seat: Seat) -> Outcome:
+async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
     """Let the agent work, and say so."""
     context, task = this.context, this.task
     agent = context.agents[task.agent]
     briefing_file = context.folder / "prompts" / f"{this.name}.md"
     briefing_file.parent.mkdir(exist_ok=True)
-    briefing_file.write_text(this.briefing)
+    write_whole(briefing_file, this.briefing.encode())
     transcript_path = context.folder / "transcripts" / f"{this.name}.jsonl"
     context.emit(
         happened.AttemptStarted(
@@ -154,7 +171,7 @@ async def _work(this: _Attempt, space: Workspace, seat: Seat) -> Outcome:
             run=context.run, task=task, generation=this.generation, session=this.session, branch=this.branch,
             commit=this.commit, folder=space.folder, briefing=this.briefing, briefing_file=briefing_file,
             sources=context.loaded.sources, desk=_Desk(this, seat), transcript=transcript,
-            apply_patch=space.apply_patch, stop=context.stop_agents,
+            apply_patch=space.apply_patch, stop=context.stop_agents, on_process=this.note_process,
         )  # fmt: skip
         outcome = await agent.work(assignment)
         transcript.write("outcome", status=outcome.status.value, reason=outcome.reason)
@@ -171,7 +188,7 @@ async def _work(this: _Attempt, space: Workspace, seat: Seat) -> Outcome:
 class _Desk:
     """The board as the agent of one attempt sees it; whatever it does there is told."""
 
-    this: _Attempt
+    this: Attempt
     seat: Seat
 
     async def claim(self, todo: str) -> None:
@@ -192,7 +209,7 @@ class _Desk:
         )
 
 
-def _keep(this: _Attempt, space: Workspace, captured: Captured, outcome: Outcome) -> CommitId:
+def keep(this: Attempt, space: Workspace, captured: Captured, outcome: Outcome) -> CommitId:
     """Commit what the attempt left, finished or not, and let its folder go. The message is ours; an agent's own is not used."""
     git = this.context.repository.objects
     provenance = this.provenance(captured.changes)
@@ -206,7 +223,14 @@ def _keep(this: _Attempt, space: Workspace, captured: Captured, outcome: Outcome
     return commit
 
 
-def _check(this: _Attempt, captured: Captured) -> list[CheckResult]:
+def note_kept(this: Attempt, commit: CommitId, files: int) -> None:
+    """Say that what the attempt left is on its branch."""
+    this.context.emit(
+        happened.Kept(task=this.task.id, generation=this.generation, branch=this.branch, commit=commit, files=files)
+    )
+
+
+def _check(this: Attempt, captured: Captured) -> list[CheckResult]:
     """Run the checks that need no other task's work, and say what each found."""
     git = this.context.repository.objects
     entries = [e for e in this.context.loaded.plan.contracts.implementations if e.task == this.task.id]
@@ -221,7 +245,8 @@ def _check(this: _Attempt, captured: Captured) -> list[CheckResult]:
     return results
 
 
-def _refuse(this: _Attempt, reason: str, feedback: str, *, stopped: bool = False) -> None:
+def refuse(this: Attempt, reason: str, feedback: str, *, stopped: bool = False, final: bool = False) -> None:
+    """Give this generation up, and let the next one begin with the feedback; `stopped` if its work is not to blame."""
     this.context.hub.release(this.task.id, GrantState.OPEN, note=reason)
     this.context.emit(
         happened.Refused(
@@ -230,6 +255,7 @@ def _refuse(this: _Attempt, reason: str, feedback: str, *, stopped: bool = False
             reason=reason,
             feedback=feedback or reason,
             stopped=stopped,
+            final=final,
         )
     )
 

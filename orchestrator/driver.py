@@ -44,13 +44,18 @@ class Recorder:
     journal: Journal | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
+    async def settle(self) -> None:
+        """Wait until everything that was written down is on the disk; who waits at the same time shares one write."""
+        if self.journal is not None:
+            await asyncio.to_thread(self.journal.sync)
+
     def emit(self, event: happened.Event) -> None:
         """Write an event down, fold it in, and tell it."""
         if self.journal is not None:
             self.journal.append(event)
         self.state = fold(self.state, event)
         self.tell(event, self.state)
-        if not isinstance(event, happened.Reported | happened.Checked | happened.Noticed):
+        if not isinstance(event, happened.Reported | happened.Checked | happened.Noticed | happened.ProcessStarted):
             self.woken.set()
 
 
@@ -105,7 +110,7 @@ class Driver:
         key = f"{self.context.run}/{task_id}/{generation}/attempt"
         try:
             await self.engine.call("agents", key, attempt, self.context, task, state, generation)
-        except (BaseBranchError, GitError, ProcessError, WorkspaceError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this attempt and not the whole run
             self._refuse(task_id, generation, error, final=False)
 
     async def _land(self, task_id: str) -> None:
@@ -114,7 +119,7 @@ class Driver:
         key = f"{self.context.run}/{task_id}/{generation}/land"
         try:
             await self.engine.call("landing", key, self.landing.land, self.context.loaded.plan.task(task_id), state)
-        except (BaseBranchError, ClaimRefused, GitError, ProcessError, OSError) as error:
+        except (BaseBranchError, ClaimRefused, GitError, ProcessError, WorkspaceError, OSError) as error:
             self._refuse(task_id, generation, error, final=True)
 
     def _refuse(self, task_id: str, generation: int, error: Exception, *, final: bool) -> None:

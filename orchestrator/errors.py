@@ -9,6 +9,7 @@
     ├── GitError                 exit 70  a git process failed where it must not
     ├── ProcessError             exit 1   a child process could not be started
     ├── WorkspaceError           exit 1   an attempt's work could not be kept as it must
+    ├── StoreError               exit 70  a file that a run keeps is damaged, or the disk does not take it
     ├── BoardError               exit 70  the shared board was misused
     │   └── ClaimRefused         exit 1   somebody else holds what was asked for, or the generation is stale
     └── LandingError             exit 70  a promise of landing would have been broken
@@ -36,6 +37,7 @@ __all__ = [
     "OrchestratorError",
     "PlanError",
     "ProcessError",
+    "StoreError",
     "TreeChangedAfterGate",
     "UsageError",
     "WorkspaceError",
@@ -106,6 +108,12 @@ class ProcessError(OrchestratorError):
 
 class WorkspaceError(OrchestratorError):
     """An attempt's work could not be kept as it must; its folder stays where it is."""
+
+
+class StoreError(OrchestratorError):
+    """A file that a run keeps is damaged, or the disk does not take it."""
+
+    exit_code = ExitCode.BUG
 
 
 class BoardError(OrchestratorError):

@@ -11,14 +11,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from orchestrator.checks.gate import run_gate
+from orchestrator.checks.gate import is_missing, run_gate
 from orchestrator.checks.submission import check_boundary, check_contracts
 from orchestrator.errors import BaseBranchError, ClaimRefused, TreeChangedAfterGate
 from orchestrator.git import change, query
 from orchestrator.model import events as happened
 from orchestrator.model.boundary import forms_of
 from orchestrator.model.claims import GrantState
-from orchestrator.model.feedback import feedback_on
+from orchestrator.model.feedback import feedback_on, first_error
 from orchestrator.model.finding import CheckResult, Violation
 from orchestrator.model.trailers import message_with, provenance_of
 
@@ -56,6 +56,8 @@ class Landing:
                 return
             try:
                 self._context.hub.fence(task.id, generation)
+                self._context.emit(happened.BaseMoving(task=task.id, old=tip, new=candidate))
+                await self._context.settle()
                 if await asyncio.to_thread(self._context.base.advance, tip, candidate):
                     tree = query.tree_of(self._context.repository.objects, candidate)
                     self._landed(task, generation, candidate, tree, time.monotonic() - started)
@@ -72,7 +74,7 @@ class Landing:
         if tip not in (state.base_commit, self._told_of):
             self._told_of = tip
             name = self._context.base.name
-            text = f"{name} is at {tip[:12]}, where this run did not move it; what lands is tested on top of that"
+            text = f"Somebody else moved {name} to {tip[:12]}; what lands is tested on top of that"
             self._context.emit(happened.Noticed(text=f"{text} (git log {state.base_commit[:12]}..{tip[:12]})."))
 
     async def _candidate(
@@ -98,8 +100,9 @@ class Landing:
                 self._tell(task, generation, result)
         if failed := [r for r in results if not r.passed]:
             stopped = self._context.stop_gates.is_set()
-            reason = f"check {failed[0].name} {'was stopped' if stopped else 'failed on the merged tree'}"
-            self._refuse(task, generation, reason, feedback_on(failed), stopped=stopped)
+            how = "was stopped" if stopped else f"failed on the merged tree: {first_error(failed[0])}"
+            reason, final = f"check {failed[0].name} {how}", any(is_missing(r) for r in failed)
+            self._refuse(task, generation, reason, feedback_on(failed), stopped=stopped, final=final)
             return None
         return candidate
 
@@ -138,8 +141,16 @@ class Landing:
                 raise TreeChangedAfterGate(f"The gates would run on tree {held}, but {task.id} would land {tree}.")
             shown = f"gates/{task.id}.gen-{generation}.{gate.name}.log"
             output = self._context.folder / shown
-            results.append(await run_gate(gate, self._gate_folder.folder, output, shown, self._context.stop_gates))
-            if not results[-1].passed:
+            result = await run_gate(
+                gate,
+                run=self._context.run,
+                folder=self._gate_folder.folder,
+                output=output,
+                shown=shown,
+                stop=self._context.stop_gates,
+            )
+            results.append(result)
+            if not result.passed:
                 break
         return results
 

@@ -16,15 +16,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from orchestrator.effects import reached
 from orchestrator.errors import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
-__all__ = ["Ending", "Exit", "Ladder", "clean_environment", "run_group"]
+__all__ = ["Ending", "Exit", "Ladder", "clean_environment", "end_group_of", "processes_of", "run_group", "start_time"]
 
 _CHUNK = 65536
 
@@ -76,17 +77,21 @@ async def run_group(
     stall: float | None = None,
     stop: asyncio.Event | None = None,
     ladder: Ladder | None = None,
+    on_start: Callable[[int], None] = lambda _pid: None,
 ) -> Exit:
     """Run a command (a string goes to `/bin/sh`) to its end, and return how it ended.
 
-    `on_output` gets stdout and stderr as they come. `wall` and `stall` are seconds. If this coroutine is cancelled,
-    the group is killed at once.
+    `on_start` gets the number of the process, which is also its group's; `on_output` gets stdout and stderr as they come.
+    `wall` and `stall` are seconds. If this coroutine is cancelled, the group is killed at once.
 
     Raises:
         ProcessError: the program cannot be started.
     """
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+    reached("process-start")
     child = _Child.start(argv, cwd, env, stdin)
+    on_start(child.pid)
+    reached("process-started")
     reader = asyncio.create_task(_read(child, on_output))
     try:
         ending = await _wait(child, wall, stall, stop)
@@ -96,6 +101,7 @@ async def run_group(
         _signal(child.pid, signal.SIGKILL)  # descendants, and the child itself if we were cancelled
         code = await child.exited
         await _drain(reader)
+    reached("process-ended")
     return Exit(code=code, ending=ending, seconds=time.monotonic() - child.started)
 
 
@@ -186,6 +192,50 @@ async def _descend(child: _Child, ladder: Ladder) -> None:
 def _signal(group: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left in the group
         os.killpg(group, number)
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None if it does not run, or the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def processes_of(name: str, value: str) -> dict[int, int]:
+    """Return number and start time of each process that was started with this in its environment (Linux; else nothing)."""
+    wanted, found = f"{name}={value}".encode(), {}
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        pid = int(place.parent.name)
+        try:
+            told = wanted in place.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended, or is not ours to look at
+        if told and pid != os.getpid() and (started := start_time(pid)) is not None:
+            found[pid] = started
+    return found
+
+
+async def end_group_of(pid: int, started: int | None, *, patience: float = 3.0) -> bool:
+    """End a process that somebody else started, and its group; return False if it does not run any more.
+
+    Its start time must be the recorded one, or the number may by now be another's.
+    """
+    if started is None or start_time(pid) != started:
+        return False
+    _signal_one(pid, signal.SIGTERM)
+    until = time.monotonic() + patience
+    while start_time(pid) == started and time.monotonic() < until:  # noqa: ASYNC110 - see below
+        await asyncio.sleep(0.02)  # it is not our child: nothing tells us when it ends
+    _signal_one(pid, signal.SIGKILL)
+    return True
+
+
+def _signal_one(pid: int, number: signal.Signals) -> None:
+    _signal(pid, number)  # the group that it leads, if it leads one
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 async def _drain(reader: asyncio.Task[None]) -> None:

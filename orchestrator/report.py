@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
+from orchestrator.effects import reached
 from orchestrator.model.finding import ConflictKind, Severity
 from orchestrator.model.globs import Scope, overlapping_pairs
 from orchestrator.model.state import RunState, TaskState, TaskStatus
@@ -48,6 +49,7 @@ def write_report(loaded: LoadedPlan, state: RunState, folder: Path) -> Report:
     report = report_of(loaded.plan, state)
     temporary = folder / ".report.json"
     temporary.write_text(json.dumps(report, indent=2) + "\n")
+    reached("report-write")
     temporary.replace(folder / "report.json")
     return report
 
@@ -61,12 +63,13 @@ def _task(plan: Plan, task: Task, state: TaskState) -> TaskReport:
         "reason": clean_text(state.reason) or None,
         "generation": state.generation,
         "commit": state.landed,
-        "branch": attempt.branch if attempt else None,
+        "branch": state.kept.branch if state.kept else None,
         "agent": task.agent,
         "model": attempt.model if attempt else plan.agent_of(task).model,
         "seconds": round(state.seconds, 3),
         "cost_usd": round(state.cost_usd, 6),
         "transcript": attempt.transcript if attempt else None,
+        "files": state.kept.files if state.kept else None,
         "refusals": [{"generation": r.generation, "reason": clean_text(r.reason)} for r in state.refusals],
         "checks": [{"stage": c.stage, **c.result.as_json()} for c in state.checks],
     }
@@ -116,8 +119,8 @@ def _timings(state: RunState) -> dict[str, float]:
     return {phase: round(value, 3) for phase, value in seconds.items()}
 
 
-def summary_of(report: Report) -> Iterator[str]:
-    """Yield the summary, line by line: what landed, what did not and why, time by phase, and where to look next."""
+def summary_of(report: Report, width: int) -> Iterator[str]:
+    """Yield the summary: what landed, what did not and why, time by phase, where to look next; rows of at most `width`."""
     tasks = report["tasks"]
     landed = [t for t in tasks if t["status"] == "landed"]
     base = report["base"]
@@ -127,13 +130,15 @@ def summary_of(report: Report) -> Iterator[str]:
     if report["stopped"]:
         yield f"The run was stopped: {report['stopped']}."
     yield ""
-    yield from _table([_row(task) for task in tasks])
+    yield from _table([_row(task) for task in tasks], width)
     yield ""
     timings = report["timings"]
-    yield f"Time: {timings['total']:.1f} s in all; " + ", ".join(
-        f"{k} {v:.1f} s" for k, v in timings.items() if k != "total"
+    phases = ", ".join(
+        f"{name} {seconds:.1f} s" for name, seconds in timings.items() if name not in {"total", "landing"}
     )
-    yield f"Cost: ${report['cost_usd']:.2f}"
+    yield f"Time: {timings['total']:.1f} s in all; added up over the tasks: {phases}."
+    if report["cost_usd"]:
+        yield f"Cost: ${report['cost_usd']:.2f}"
     yield f"Report and transcripts: {report['folder']}"
     yield ""
     yield from _next_steps(report, landed)
@@ -141,21 +146,19 @@ def summary_of(report: Report) -> Iterator[str]:
 
 def _row(task: TaskReport) -> list[str]:
     what = f"as {task['commit'][:12]}" if task["commit"] else (task["reason"] or "")
+    if task["commit"] and task["files"] == 0:
+        what += ", with no change"
     if task["commit"] and task["refusals"]:
         what += f", after: {task['refusals'][-1]['reason']}"
     generation = f"gen {task['generation']}" if task["generation"] else ""
-    where = f"[{task['transcript']}]" if task["transcript"] else ""
-    return [task["id"], task["status"], generation, f"{task['seconds']:.1f} s", _cut(what, 90), where]
+    return [task["id"], task["status"], generation, f"{task['seconds']:.1f} s", what]
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _table(rows: list[list[str]]) -> Iterable[str]:
+def _table(rows: list[list[str]], width: int) -> Iterable[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        line = "  " + "  ".join(cell.ljust(room) for cell, room in zip(row, widths, strict=True)).rstrip()
+        yield line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _next_steps(report: Report, landed: list[TaskReport]) -> Iterable[str]:
@@ -163,7 +166,7 @@ def _next_steps(report: Report, landed: list[TaskReport]) -> Iterable[str]:
         yield "Next:"
         yield f"  orch blame --task {landed[0]['id']}    which lines a task wrote"
         yield "  orch blame PATH:LINE    which task, agent and model wrote a line"
-    lost = [t for t in report["tasks"] if t["status"] != "landed" and t["branch"]]
+    lost = [t for t in report["tasks"] if t["status"] != "landed" and t["files"]]
     if lost:
         yield "Not landed, and kept:"
         for task in lost:

@@ -9,6 +9,7 @@ a way out: what cannot be proved to be kept stays where it is, and the run says 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
@@ -17,8 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.effects import reached
 from orchestrator.errors import UsageError, WorkspaceError
+from orchestrator.files import folder_id
 from orchestrator.git import change, query
+from orchestrator.git.parse import decode
+from orchestrator.intake import refuse_another_folder, refuse_what_git_cannot_take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -52,28 +57,40 @@ class Workspace:
     repository: Repository
     files: Git
     admin: Path
+    identity: tuple[int, int] | None
+    submodules: frozenset[str]
     keep: str = "the attempt ended before its files were taken in"
 
     async def apply_patch(self, patch: bytes) -> str:
-        """Apply a patch to the files, exactly; return what git says against it, empty if it applied."""
+        """Apply a patch to the files, exactly; return what git says against it, empty if it applied.
+
+        Raises:
+            WorkspaceError: the folder holds what git cannot take in.
+        """
 
         def apply() -> str:
-            change.stage_everything(self.files)  # earlier steps may have written files that the patch builds on
+            self._stage()  # earlier steps may have written files that the patch builds on
             return change.apply_patch(self.files, patch)
 
         return await asyncio.to_thread(apply)
+
+    def _stage(self) -> TreeId:
+        refuse_another_folder(self.folder, self.identity)
+        refuse_what_git_cannot_take(self.folder, self.submodules)
+        return change.stage_everything(self.files)
 
     async def capture(self) -> Captured:
         """Take in every file as it is now; nothing may write here any more.
 
         Raises:
             GitError: git cannot take the files in (a nested repository without a commit, an unreadable file).
+            WorkspaceError: the folder holds what git must not be let near, or is another folder.
         """
         return await asyncio.to_thread(self._capture)
 
     def _capture(self) -> Captured:
         objects = self.repository.objects
-        tree = change.stage_everything(self.files)
+        tree = self._stage()
         head = self._agent_head()
         return Captured(
             tree=tree,
@@ -84,8 +101,11 @@ class Workspace:
 
     def _agent_head(self) -> CommitId | None:
         """Return what the agent's own commits lead to, if it made any and HEAD still holds on to them."""
-        head = self.admin / "HEAD"
-        pointed = head.read_text().strip().removeprefix("ref: ") if head.is_file() else ""
+        try:
+            with (self.admin / "HEAD").open("rb") as file:
+                pointed = decode(file.read(4096)).strip().removeprefix("ref: ")
+        except OSError:
+            return None
         commit = query.resolve(self.repository.own, pointed) if pointed else None
         return None if commit == self.commit else commit
 
@@ -124,11 +144,17 @@ class GateFolder:
     folder: Path
     files: Git
     admin: Path
+    identity: tuple[int, int] | None
 
     async def hold(self, commit: str) -> TreeId:
-        """Make the folder hold exactly a commit, no file more, and return the tree that it really holds."""
+        """Make the folder hold exactly a commit, no file more, and return the tree that it really holds.
+
+        Raises:
+            WorkspaceError: it is not the folder that was made.
+        """
 
         def move() -> TreeId:
+            refuse_another_folder(self.folder, self.identity)
             change.move_detached(self.files, self.admin, commit)
             return change.stage_everything(self.files)
 
@@ -143,26 +169,83 @@ class Worktrees:
         self._home = home
         self._indexes = indexes
         self._notice = notice
+        self._submodules: frozenset[str] | None = None
 
     @asynccontextmanager
     async def attempt(self, name: str, commit: CommitId) -> AsyncIterator[Workspace]:
         """Hand out a worktree at a commit; it is removed afterwards if all in it is kept."""
         folder, files, admin = await self._add(name, commit)
-        space = Workspace(folder=folder, commit=commit, repository=self._repository, files=files, admin=admin)
+        space = self._space(folder, commit, files, admin)
         try:
             yield space
         finally:
-            if space.keep:
-                self._notice(f"The folder {folder} is kept: {space.keep}.")
-            else:
-                await asyncio.to_thread(self._remove, folder, space.admin)
+            await self.close(space)
+
+    async def adopt(self, name: str, commit: CommitId) -> Workspace | None:
+        """Return the worktree of an attempt whose orchestrator has gone; None if there is none."""
+        folder, index = self._home / name, self._indexes / name
+        record = await asyncio.to_thread(self._record_of, folder)
+        if record is None or not folder.is_dir():
+            return None
+        files = self._repository.objects.at(work_tree=folder, index=index)
+        index.with_name(f"{index.name}.lock").unlink(missing_ok=True)  # of a git that was killed with its orchestrator
+        if not index.is_file():
+            await asyncio.to_thread(files.run, "read-tree", commit)
+        return self._space(folder, commit, files, record)
+
+    def _space(self, folder: Path, commit: CommitId, files: Git, admin: Path) -> Workspace:
+        if self._submodules is None:  # once: those that change during the run show as changes
+            self._submodules = query.submodules(self._repository.objects, commit)
+        return Workspace(
+            folder=folder, commit=commit, repository=self._repository, files=files, admin=admin,
+            identity=folder_id(folder), submodules=self._submodules,
+        )  # fmt: skip
+
+    async def close(self, space: Workspace) -> None:
+        """Remove a worktree if all in it is kept elsewhere; else leave it, and say why."""
+        if space.keep:
+            self._notice(f"The folder {space.folder} is kept: {space.keep}.")
+        else:
+            await asyncio.to_thread(self._remove, space.folder, space.admin)
+
+    async def discard(self, name: str) -> None:
+        """Remove a worktree in which no agent ever worked, as far as it was made."""
+        await asyncio.to_thread(self._discard, self._home / name)
+
+    def leftovers(self) -> list[str]:
+        """Return the names of the worktrees that are here, after what was being removed is gone for good."""
+        if not self._home.is_dir():
+            return []
+        for trash in self._home.glob(".*.trash"):
+            shutil.rmtree(trash)
+        for pointer in self._repository.common_dir.glob("worktrees/*/gitdir"):
+            folder = Path(pointer.read_text().strip()).parent
+            if folder.parent == self._home and not folder.exists():
+                shutil.rmtree(pointer.parent)  # git's record of what was that trash
+        return sorted(place.name for place in self._home.iterdir() if place.is_dir())
+
+    def _record_of(self, folder: Path) -> Path | None:
+        for pointer in self._repository.common_dir.glob("worktrees/*/gitdir"):
+            if pointer.read_text().strip() == f"{folder}/.git":
+                return pointer.parent
+        return None
+
+    def _discard(self, folder: Path) -> None:
+        record = self._record_of(folder)
+        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
+            for draft in self._repository.runs_folder.glob(".worktree-*"):
+                shutil.rmtree(draft)
+            if record is not None:
+                shutil.rmtree(record)
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
     @asynccontextmanager
     async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
         """Hand out the folder in which this run's gates run; nothing in it is anybody's work."""
         folder, files, admin = await self._add("gate", commit)
         try:
-            yield GateFolder(folder=folder, files=files, admin=admin)
+            yield GateFolder(folder=folder, files=files, admin=admin, identity=folder_id(folder))
         finally:
             await asyncio.to_thread(self._remove, folder, admin)
 
@@ -176,18 +259,26 @@ class Worktrees:
                 admin = change.add_worktree(self._repository, folder, commit)
             change.checkout(files, commit)
             shutil.copyfile(index, admin / "index")  # the agent's own git starts from a clean status
+            reached("worktree-filled")
             return admin
 
         return folder, files, await asyncio.to_thread(add)
 
     def _remove(self, folder: Path, admin: Path) -> None:
         # Out of the way first: a half-deleted worktree must never look like one. Then what `git worktree remove` deletes:
-        # the one record that git made for it, known from before the agent could change the pointer to another's.
+        # the one record that git made for it, known from before the agent could change the pointer to another's. An agent
+        # may have taken either away, or put a link there; then there is less to do, and nothing that was refused by it.
         trash = folder.with_name(f".{folder.name}.trash")
-        folder.rename(trash)
+        with contextlib.suppress(OSError):
+            folder.rename(trash)
+        reached("worktree-trashed")
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
-            shutil.rmtree(admin)
+            shutil.rmtree(admin, ignore_errors=True)  # which never follows a link
+        reached("worktree-forgotten")
+        if trash.is_symlink():
+            trash.unlink()
         shutil.rmtree(trash, ignore_errors=True)
+        reached("worktree-removed")
 
 
 def worktrees_home(repository: Repository) -> Path:

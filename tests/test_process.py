@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.errors import ProcessError
 from orchestrator.process import Ending, Exit, Ladder, clean_environment, run_group
+from tests.support.processes import alive
 
 SHORT = Ladder(interrupt=0.3, terminate=0.3)
 
@@ -24,14 +25,6 @@ class Heard:
     def __call__(self, chunk: bytes) -> None:
         self.data += chunk
         self.first.set()
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that waits to be collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def gone(pid: int) -> bool:

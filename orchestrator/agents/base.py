@@ -29,7 +29,11 @@ class Desk(Protocol):
         ...
 
     async def done(self, todo: str) -> None:
-        """Say that a claimed TODO is done."""
+        """Say that a claimed TODO is done.
+
+        Raises:
+            ClaimRefused: it was not claimed, or was taken back.
+        """
         ...
 
     async def report(self, text: str) -> None:
@@ -42,7 +46,8 @@ class Assignment:
     """One attempt at one task, with all that an agent may use for it.
 
     `folder` is its worktree, the only place it may write; `briefing` is what it is told, also in `briefing_file`;
-    `sources` are the plan's own files that script steps name; `stop` is set when it must end politely.
+    `sources` are the plan's own files that script steps name; `on_process` is told of each process that is started;
+    `stop` is set when it must end politely.
     """
 
     run: str
@@ -58,6 +63,7 @@ class Assignment:
     desk: Desk
     transcript: Transcript
     apply_patch: Callable[[bytes], Awaitable[str]]
+    on_process: Callable[[int], None]
     stop: asyncio.Event
 
 

@@ -25,7 +25,8 @@ def briefing_for(plan: Plan, task: Task, contracts: Mapping[str, str], earlier: 
     if contracts:
         parts.append(_contracts(plan, task, contracts))
     parts += [_refusal(*one) for one in earlier]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # a refusal may name a path that is no UTF-8
 
 
 def _scope(plan: Plan, task: Task) -> str:
@@ -36,6 +37,7 @@ def _scope(plan: Plan, task: Task) -> str:
         may,
         "",
         "Write only there, in this folder. You need not commit: your files are taken as you leave them, and checked.",
+        "Do not merge or rebase: what others have landed is merged with your work when it lands.",
     ]
     if plan.shared:
         lines.append(f"Everybody may read and nobody may write: {', '.join(plan.shared)}.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandAgent", "run_command"]
 
+_NO_COMMAND = (126, 127)  # what a shell exits with when a command may not be run, or does not exist
 _STATUS = {
     Ending.TIMED_OUT: OutcomeStatus.TIMED_OUT,
     Ending.STALLED: OutcomeStatus.STALLED,
@@ -63,10 +64,10 @@ async def run_command(
     try:
         ended = await run_group(
             command, cwd=assignment.folder, env=_environment(assignment), on_output=keep, stdin=stdin,
-            wall=max(left, 0.0), stall=assignment.task.limits.stall, stop=assignment.stop,
+            wall=max(left, 0.0), stall=assignment.task.limits.stall, stop=assignment.stop, on_start=assignment.on_process,
         )  # fmt: skip
     except ProcessError as error:
-        return Outcome(status=OutcomeStatus.FAILED, reason=error.message, turns=1)
+        return Outcome(status=OutcomeStatus.FAILED, reason=error.message, turns=1, final=True)
     assignment.transcript.write("exit", code=ended.code, ending=ended.ending.value)
     if ended.ending is Ending.EXITED and ended.code == 0:
         return Outcome(status=OutcomeStatus.DONE, seconds=ended.seconds, turns=1)
@@ -75,6 +76,7 @@ async def run_command(
         reason=_why(ended.ending, ended.code, assignment, b"".join(last)),
         seconds=ended.seconds,
         turns=1,
+        final=ended.ending is Ending.EXITED and ended.code in _NO_COMMAND,
     )
 
 

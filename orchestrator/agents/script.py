@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.command import run_command
@@ -27,6 +27,7 @@ class _StepFailed(Exception):
 
     reason: str
     status: OutcomeStatus = OutcomeStatus.FAILED
+    final: bool = False
 
 
 class ScriptAgent:
@@ -48,11 +49,11 @@ class ScriptAgent:
                 )
                 await _carry_out(step, assignment, started)
             except _StepFailed as failed:
-                outcome = Outcome(status=failed.status, reason=failed.reason)
+                outcome = Outcome(status=failed.status, reason=failed.reason, final=failed.final)
                 break
             summary = step.report if isinstance(step, p.Report) else summary
         seconds = time.monotonic() - started
-        return Outcome(status=outcome.status, reason=outcome.reason, summary=summary, turns=turns, seconds=seconds)
+        return replace(outcome, summary=summary, turns=turns, seconds=seconds)
 
 
 def steps_of(steps: Iterable[p.Step], generation: int) -> Iterator[p.Step]:
@@ -110,7 +111,7 @@ async def _carry_out(step: p.Step, assignment: Assignment, started: float) -> No
 def _place(folder: Path, path: str) -> Path:
     """Return where a path of the plan lies in the worktree, or fail if a link on the way leads out of it."""
     place = folder / path
-    if not place.parent.resolve().is_relative_to(folder.resolve()):
+    if folder.is_symlink() or not place.parent.resolve().is_relative_to(folder.resolve()):
         raise _StepFailed(f"{path} leads out of the worktree through a symbolic link")
     return place
 
@@ -142,7 +143,7 @@ async def _patch(assignment: Assignment, source: str) -> None:
 async def _run(assignment: Assignment, command: str, started: float) -> None:
     outcome = await run_command(assignment, command, left=assignment.task.limits.wall - (time.monotonic() - started))
     if not outcome.done:
-        raise _StepFailed(f"run {command!r}: {outcome.reason}", outcome.status)
+        raise _StepFailed(f"run {command!r}: {outcome.reason}", outcome.status, outcome.final)
 
 
 async def _sleep(assignment: Assignment, seconds: float, started: float) -> None:

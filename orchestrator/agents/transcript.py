@@ -6,6 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Self
 
+from orchestrator.files import open_new
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -23,9 +25,7 @@ class Transcript:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, limit: int = _LIMIT) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._file = path.open("ab", buffering=0)
+        self._file = open_new(path)
         self._clock = clock
         self._left = limit
 

@@ -279,9 +279,7 @@ class Ledger:
         kind = grant.state.value if grant != before else None
         self._decided(kind, _who(key, grant), {key: grant}, *changes)
 
-    def _decided(
-        self, kind: str | None, fields: dict[str, Any], grants: dict[str, Grant], *changes: Change
-    ) -> None:
+    def _decided(self, kind: str | None, fields: dict[str, Any], grants: dict[str, Grant], *changes: Change) -> None:
         """Write grants and what belongs to them; a kind of None is no news, and stays out of the log."""
         puts = [
             Put(map=schema.GRANTS, key=key, value=schema.encode(grant))

@@ -38,9 +38,9 @@ __all__ = [
 
 _TEXT_LIMIT = 500
 _SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"                # CSI: colours, cursor
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
     r"|(?:\x1b[\]P^_X]|[\x9d\x90\x9e\x9f\x98]).*?(?:\x07|\x1b\\|\x9c|$)"  # OSC, DCS and kin: titles, links
-    r"|\x1b[ -/]*[0-~]?",                               # the short ones
+    r"|\x1b[ -/]*[0-~]?",  # the short ones
     re.DOTALL,
 )
 # Unicode categories: controls, invisible formats, half pairs, private, unassigned, line separators.

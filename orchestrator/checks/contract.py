@@ -88,9 +88,7 @@ def _check(tree: Tree, entry: Implementation) -> Iterator[Violation]:
         yield from _offer(tree, cls, interface, contract, inherits=inherits)
 
 
-def _class(
-    tree: Tree, reference: str, no_module: str, no_class: str, promise: str
-) -> griffe.Class | Violation | None:
+def _class(tree: Tree, reference: str, no_module: str, no_class: str, promise: str) -> griffe.Class | Violation | None:
     """Return the class that a reference of the plan names, or why not; None if its file cannot be read."""
     name, _, qualified = reference.partition(":")
     path = tree.path_of(name)

@@ -175,9 +175,7 @@ class Tree:
                 self.faults[path] = Fault(why=f"{error}")
         return self._modules[path]
 
-    def lookup(
-        self, scope: griffe.Object, name: str, *, types: bool = False, seen: _Seen | None = None
-    ) -> Thing:
+    def lookup(self, scope: griffe.Object, name: str, *, types: bool = False, seen: _Seen | None = None) -> Thing:
         """Return what a dotted name means in a module or a class body; `types`: in an annotation there.
 
         `seen` holds what is being looked up, so that imports that go round in a circle come to an end.

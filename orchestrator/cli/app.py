@@ -25,7 +25,7 @@ def orch() -> None:
     """
 
 
-for command in (running.run, plans.check, look.status, look.log, look.board, look.blame, plans.plan):
+for command in (running.run, running.resume, plans.check, look.status, look.log, look.board, look.blame, plans.plan):
     orch.add_command(command)
 
 

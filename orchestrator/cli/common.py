@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,11 @@ import click
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from orchestrator.git.repository import Repository
 
-__all__ = ["json_option", "open_repository", "repo_option", "run_folder"]
+__all__ = ["json_option", "open_repository", "repo_option", "run_folder", "run_folders", "say"]
 
 
 def repo_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,17 +44,37 @@ def open_repository(repo: Path | None) -> Repository:
     return Repository.open(repo or Path.cwd())
 
 
+def run_folders(repository: Repository) -> list[Path]:
+    """Return the folders of the runs that this repository remembers, newest first."""
+    return [folder for folder in repository.runs() if (folder / "journal").is_file()]
+
+
 def run_folder(repository: Repository, run: str | None) -> Path:
-    """Return the folder of the named run, or of the newest one.
+    """Return the folder of the named run (a part of its name will do), or of the newest one.
 
     Raises:
         UsageError: there is no such run, or none at all.
     """
-    runs = {folder.name: folder for folder in repository.runs() if (folder / "journal.jsonl").is_file()}
-    if not runs:
+    folders = run_folders(repository)
+    if not folders:
         raise UsageError("No run is remembered in this repository.", hint="Start one with `orch run PLAN`.")
     if run is None:
-        return next(iter(runs.values()))
-    if run not in runs:
-        raise UsageError(f"There is no run {run}.", hint=f"The newest are: {', '.join(list(runs)[:5])}.")
-    return runs[run]
+        return folders[0]
+    exact = [folder for folder in folders if folder.name == run]
+    found = exact or [folder for folder in folders if run in folder.name]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(folder.name for folder in (found or folders)[:5])
+    if found:
+        raise UsageError(f"More than one run has {run} in its name.", hint=f"They are: {names}.")
+    raise UsageError(f"There is no run {run}.", hint=f"The newest are: {names}.")
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines; a reader who goes away in the middle, as `| head` does, is no fault of ours."""
+    try:
+        for line in lines:
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end

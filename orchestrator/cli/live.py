@@ -9,28 +9,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.model import events as happened
 from orchestrator.model.sentences import sentence_for
-from orchestrator.model.state import TaskStatus
+from orchestrator.model.state import RunState, TaskStatus
+from orchestrator.model.text import clean_text
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.table import Table
 
-    from orchestrator.model.state import RunState, TaskState
-
 __all__ = ["Display"]
 
-_STYLE = {
-    TaskStatus.WAITING: "dim",
-    TaskStatus.WORKING: "cyan",
-    TaskStatus.SUBMITTED: "yellow",
-    TaskStatus.LANDING: "yellow",
-    TaskStatus.LANDED: "green",
-    TaskStatus.FAILED: "bold red",
-    TaskStatus.BLOCKED: "red",
-    TaskStatus.CANCELLED: "magenta",
-}
-_ROWS = 30
+_STYLE = {TaskStatus.WORKING: "cyan", TaskStatus.SUBMITTED: "yellow", TaskStatus.LANDING: "green"}
+_ACTIVE = {TaskStatus.WORKING, TaskStatus.SUBMITTED, TaskStatus.LANDING}
 
 
 class Display:
@@ -40,11 +30,13 @@ class Display:
         self._stream = sys.stderr if to_stderr else sys.stdout
         self._started = time.monotonic()
         self._last_words: dict[str, str] = {}
+        self._since: dict[str, float] = {}
+        self._state = RunState()
         self._live: Any = None
         if not plain:
             from rich.live import Live
 
-            self._live = Live(refresh_per_second=8, transient=True)
+            self._live = Live(get_renderable=lambda: self._table(self._state), refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -62,10 +54,12 @@ class Display:
         sentence = sentence_for(event)
         if isinstance(event, happened.Reported):
             self._last_words[event.task] = f"{event.action} {event.text}"
+        elif isinstance(event, happened.Assigned | happened.Submitted | happened.LandingStarted):
+            self._since[event.task] = time.monotonic()
         if sentence:
             self._say(f"{time.monotonic() - self._started:7.1f}s  {sentence}")
         if self._live is not None:
-            self._live.update(self._table(state))
+            self._state = state
 
     def _say(self, line: str) -> None:
         if self._live is not None:
@@ -82,37 +76,26 @@ class Display:
             self._stream = open(os.devnull, "w")  # noqa: PTH123, SIM115 - it stays open for as long as we do
 
     def _table(self, state: RunState) -> Table:
+        """Show the tasks that something happens to, at most half a screen of them, and count the others."""
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, title=self._title(state), title_justify="left")
-        for heading in ("task", "state", "gen", "agent", "last words"):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis")
-        unfinished = [(k, t) for k, t in state.tasks.items() if not t.status.final]
-        for task_id, task in unfinished[:_ROWS]:
-            words = sentence_words(self._last_words.get(task_id, ""))
-            table.add_row(
-                task_id, Text(task.status.value, style=_STYLE[task.status]), _generation(task), _agent(task), words
-            )
-        if len(unfinished) > _ROWS:
-            table.add_row("…", f"{len(unfinished) - _ROWS} more", "", "", "")
+        for heading in ("task", "state", "gen", "for"):
+            table.add_column(heading, no_wrap=True, min_width=len(heading))
+        table.add_column("last words", no_wrap=True, overflow="ellipsis", ratio=1)
+        active = [(k, t) for k, t in state.tasks.items() if t.status in _ACTIVE]
+        room = max(self._live.console.height // 2 - 2, 1)
+        for task_id, task in active[:room]:
+            words = clean_text(self._last_words.get(task_id, ""), 60)
+            status = Text(task.status.value, style=_STYLE[task.status])
+            table.add_row(task_id, status, str(task.generation), self._age(task_id), words)
         return table
 
+    def _age(self, task_id: str) -> str:
+        return f"{time.monotonic() - self._since.get(task_id, self._started):.0f} s"
+
     def _title(self, state: RunState) -> str:
-        landed = len(state.with_status(TaskStatus.LANDED))
-        return f"{landed}/{len(state.tasks)} landed · {time.monotonic() - self._started:.0f} s"
-
-
-def sentence_words(text: str) -> str:
-    """Return an agent's last words as harmless text of bounded length."""
-    from orchestrator.model.text import clean_text
-
-    return clean_text(text)[:60]
-
-
-def _generation(task: TaskState) -> str:
-    return str(task.generation) if task.generation else ""
-
-
-def _agent(task: TaskState) -> str:
-    return task.attempt.agent if task.attempt else ""
+        landed, waiting = (len(state.with_status(s)) for s in (TaskStatus.LANDED, TaskStatus.WAITING))
+        seconds = time.monotonic() - self._started
+        return f"{landed}/{len(state.tasks)} landed · {waiting} waiting · {seconds:.0f} s"

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.common import json_option, open_repository, repo_option, run_folder
+from orchestrator.cli.common import json_option, open_repository, repo_option, run_folder, run_folders, say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.git.repository import Repository
-    from orchestrator.model.state import RunState
     from orchestrator.provenance import Origin
 
 __all__ = ["blame", "board", "log", "status"]
@@ -27,11 +26,12 @@ __all__ = ["blame", "board", "log", "status"]
 @json_option
 def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
     """Show where RUN (default: the newest) stands."""
+    from orchestrator.journal import is_free, state_in
     from orchestrator.model.state import TaskStatus
     from orchestrator.model.text import clean_text
 
     folder = run_folder(open_repository(repo), run)
-    state = _state_of(folder)
+    state = state_in(folder / "journal")
     rows = [
         {
             "id": task_id,
@@ -43,43 +43,41 @@ def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
     ]
     over = state.ended.status if state.ended else "not ended"
     if as_json:
-        click.echo(json.dumps({"run": folder.name, "status": over, "tasks": rows}))
+        say([json.dumps({"run": folder.name, "status": over, "tasks": rows})])
         return
     landed = len(state.with_status(TaskStatus.LANDED))
-    click.echo(f"{folder.name}: {over}, {landed} of {len(rows)} tasks landed")
-    for row in rows:
-        click.echo(f"  {row['id']:24} {row['status']:10} gen {row['generation']}  {row['reason'] or ''}".rstrip())
-
-
-def _state_of(folder: Path) -> RunState:
-    from orchestrator.journal import read_journal
-    from orchestrator.model.state import RunState, fold
-
-    state = RunState()
-    for _, event in read_journal(folder / "journal.jsonl"):
-        state = fold(state, event)
-    return state
+    lines = [f"{folder.name}: {over}, {landed} of {len(rows)} task{'s' * (len(rows) != 1)} landed"]
+    lines += [
+        f"  {row['id']:24} {row['status']:10} gen {row['generation']}  {row['reason'] or ''}".rstrip() for row in rows
+    ]
+    if over != "landed":
+        free = is_free(folder / "journal")
+        lines.append(f"Go on with it: orch resume {folder.name}" if free else "A process is working on it.")
+    say(lines)
 
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--task", help="Only what happened to this task.")
+@click.option("--follow", is_flag=True, help="Go on until the run has ended.")
 @repo_option
 @json_option
-def log(*, run: str | None, task: str | None, repo: Path | None, as_json: bool) -> None:
+def log(*, run: str | None, task: str | None, follow: bool, repo: Path | None, as_json: bool) -> None:
     """Show what happened in RUN (default: the newest), in order."""
-    from orchestrator.journal import read_journal
+    from orchestrator.journal import follow_journal, read_journal, state_in
     from orchestrator.model.events import event_as_json
     from orchestrator.model.sentences import sentence_for
 
-    folder = run_folder(open_repository(repo), run)
-    for at, event in read_journal(folder / "journal.jsonl"):
-        if task is not None and getattr(event, "task", None) != task:
-            continue
-        if as_json:
-            click.echo(json.dumps({"at": at, **event_as_json(event)}))
-        elif sentence := sentence_for(event):
-            click.echo(f"{time.strftime('%H:%M:%S', time.localtime(at))}  {sentence}")
+    journal = run_folder(open_repository(repo), run) / "journal"
+    if task is not None and task not in state_in(journal).tasks:
+        raise UsageError(f"The run {journal.parent.name} has no task {task}.")
+    say(
+        json.dumps({"at": at, **event_as_json(event)})
+        if as_json
+        else f"{time.strftime('%H:%M:%S', time.localtime(at))}  {sentence_for(event)}"
+        for at, event in (follow_journal(journal) if follow else read_journal(journal))
+        if (task is None or getattr(event, "task", None) == task) and (as_json or sentence_for(event))
+    )
 
 
 @click.command()
@@ -93,17 +91,17 @@ def board(*, run: str | None, repo: Path | None, as_json: bool) -> None:
 
     folder = run_folder(open_repository(repo), run)
     seen = take(read_board(folder / "board.log"))
-    click.echo(json.dumps(seen.as_json()) if as_json else render(seen))
+    say([json.dumps(seen.as_json()) if as_json else render(seen)])
 
 
 @click.command()
-@click.argument("place", metavar="PATH[:LINE]", required=False)
+@click.argument("place", metavar="[PATH[:LINE]]", required=False)
 @click.option("--task", help="Show which lines this task wrote, in all files.")
 @click.option("--rev", help="At this revision (default: the newest run's base branch, else HEAD).")
 @repo_option
 @json_option
 def blame(*, place: str | None, task: str | None, rev: str | None, repo: Path | None, as_json: bool) -> None:
-    """Tell which task, agent and model wrote each line of PATH, or its line LINE; or all that a task wrote."""
+    """Tell who wrote each line of PATH, or which lines a task wrote."""
     from orchestrator.provenance import lines_of_task, origins
 
     if (place is None) == (task is None):
@@ -112,29 +110,23 @@ def blame(*, place: str | None, task: str | None, rev: str | None, repo: Path | 
     revision = rev or _base_of_newest_run(repository)
     if task is not None:
         files = lines_of_task(repository.own, revision, task)
-        if as_json:
-            click.echo(json.dumps({"task": task, "files": files}))
-            return
-        for path, spans in files.items():
-            click.echo(f"{path}: " + ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in spans))
+        spans = {p: ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in found) for p, found in files.items()}
+        say([json.dumps({"task": task, "files": files})] if as_json else (f"{p}: {text}" for p, text in spans.items()))
         return
     assert place is not None
     path, line = _split_place(repository, place)
-    for origin in origins(repository.own, revision, path, line):
-        click.echo(json.dumps(origin.as_json()) if as_json else _blame_line(origin))
+    found = origins(repository.own, revision, path, line)
+    say(json.dumps(origin.as_json()) if as_json else _blame_line(origin) for origin in found)
 
 
 def _base_of_newest_run(repository: Repository) -> str:
     from orchestrator.git import query
-    from orchestrator.journal import read_journal
-    from orchestrator.model.events import RunStarted
+    from orchestrator.journal import state_in
 
-    for folder in repository.runs():
-        if (folder / "journal.jsonl").is_file():
-            for _, event in read_journal(folder / "journal.jsonl"):
-                if isinstance(event, RunStarted) and query.tip(repository.own, event.base):
-                    return f"refs/heads/{event.base}"
-                break
+    for folder in run_folders(repository):
+        started = state_in(folder / "journal").started
+        if started is not None and query.tip(repository.own, started.base):
+            return f"refs/heads/{started.base}"
     return "HEAD"
 
 

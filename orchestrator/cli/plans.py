@@ -23,7 +23,7 @@ __all__ = ["check", "plan"]
 @click.argument("plan_path", metavar="PLAN", type=click.Path(path_type=Path))
 @json_option
 def check(*, plan_path: Path, as_json: bool) -> None:
-    """Read PLAN, name everything that is wrong with it, and show in which order its tasks can run."""
+    """Name all that is wrong with PLAN, and show its order."""
     from orchestrator.agents.registry import agents_of
     from orchestrator.model.graph import waves
     from orchestrator.planfile import load_plan
@@ -41,18 +41,24 @@ def check(*, plan_path: Path, as_json: bool) -> None:
 
 def _overview(loaded: LoadedPlan, order: list[list[str]]) -> Iterator[str]:
     plan = loaded.plan
-    yield f"{plan.name}: {len(plan.tasks)} tasks, {len(plan.tracks)} tracks, {len(plan.contracts.files)} contract files."
+    counts = {"task": len(plan.tasks), "track": len(plan.tracks), "contract file": len(plan.contracts.files)}
+    yield f"{plan.name}: " + ", ".join(f"{n} {word}{'s' * (n != 1)}" for word, n in counts.items()) + "."
     for number, wave in enumerate(order, start=1):
         yield f"Wave {number}: {', '.join(wave)}"
     for task in plan.tasks:
         needs = f", after {', '.join(task.needs)}" if task.needs else ""
-        yield f"  {task.id}: {task.title or task.id} ({task.agent}{needs}); may write {', '.join(plan.owned(task)) or 'nothing'}"
+        yield f"  {task.id}: {task.title or task.id} ({task.agent}{needs}); may write {_few(plan.owned(task))}"
     gates = ", ".join(gate.name for gate in plan.gates)
     yield (
         f"Gates on each merged tree: {gates}."
         if gates
         else "No gates: what merges, lands. Add `gates:` to test it first."
     )
+
+
+def _few(globs: tuple[str, ...]) -> str:
+    more = f" and {len(globs) - 5} more" if len(globs) > 5 else ""
+    return (", ".join(globs[:5]) or "nothing") + more
 
 
 @click.group()
@@ -69,6 +75,7 @@ def plan() -> None:
 @json_option
 def from_history(*, repo: Path, revisions: str, out: Path, as_json: bool) -> None:
     """Turn the first-parent commits A..B of REPO into a plan: one task a commit, one patch a task."""
+    from orchestrator.git import query
     from orchestrator.history import plan_from_history
 
     repository = open_repository(repo)
@@ -78,5 +85,6 @@ def from_history(*, repo: Path, revisions: str, out: Path, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps({"plan": str(out / "plan.yaml"), "tasks": count}))
         return
-    start = revisions.partition("..")[0]
-    click.echo(f"{out / 'plan.yaml'}: {count} tasks. Run it on a clone that stands at {start}.")
+    start = query.resolve(repository.own, revisions.partition("..")[0])
+    tasks = f"{count} task{'s' * (count != 1)}"
+    click.echo(f"{out / 'plan.yaml'}: {tasks}. Run it on a clone that stands at {start}.")

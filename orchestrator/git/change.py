@@ -11,8 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.effects import reached
 from orchestrator.errors import GitError
+from orchestrator.files import write_whole
+from orchestrator.git import query
 from orchestrator.git.parse import CommitId, TreeId
+from orchestrator.git.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +32,7 @@ __all__ = [
     "file_lock",
     "hash_file",
     "move_checkout",
+    "move_checkout_past_untouched",
     "move_detached",
     "move_ref",
     "rewritten_tree",
@@ -91,15 +96,19 @@ def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, autho
     )  # fmt: skip
 
 
-def move_ref(git: Git, ref: str, new: str, old: str | None) -> bool:
+def move_ref(git: Git, ref: str, new: str, old: str | None, *, follow: bool = False) -> bool:
     """Move a ref from `old` (None: it must not exist) to `new`; return False if it is not where it was said to be.
+
+    A symbolic ref is replaced, unless the caller wants to `follow` it: an agent may have made one of a name that is ours.
 
     Raises:
         GitError: it is there, and git cannot move it (a stale lock, a full disk).
     """
     if git.mover is None:
         raise GitError(["git", "update-ref", ref, new], git.cwd, -1, "no process for moving refs was started")
-    if git.mover.move(ref, new, old or "0" * len(new)):
+    reached("ref-move")
+    if git.mover.move(ref, new, old or "0" * len(new), follow=follow):
+        reached("ref-moved")
         return True
     found = git.find(ref)
     if (found.id if found else None) == old:
@@ -120,15 +129,18 @@ def add_worktree(repository: Repository, folder: Path, commit: str) -> Path:
         return Path((folder / ".git").read_text().removeprefix("gitdir:").strip())
     records = repository.common_dir / "worktrees"
     records.mkdir(exist_ok=True)
+    names = (f"{folder.name}-{number}" if number else folder.name for number in itertools.count())
+    record = next(place for name in names if not (place := records / name).exists())
     draft = Path(tempfile.mkdtemp(prefix=".worktree-", dir=repository.runs_folder))
     draft.chmod(0o755)
     (draft / "gitdir").write_text(f"{folder}/.git\n")
     (draft / "commondir").write_text("../..\n")
     (draft / "HEAD").write_text(f"{commit}\n")
-    names = (f"{folder.name}-{number}" if number else folder.name for number in itertools.count())
-    record = draft.rename(next(place for name in names if not (place := records / name).exists()))
     folder.mkdir()
-    (folder / ".git").write_text(f"gitdir: {record}\n")
+    (folder / ".git").write_text(f"gitdir: {record}\n")  # first, or a `git worktree prune` would drop the record
+    reached("worktree-record")
+    draft.rename(record)
+    reached("worktree-recorded")
     return record
 
 
@@ -142,17 +154,50 @@ def move_checkout(git: Git, previous: str, tree: str) -> str:
 
     Returns what is in the way (a local change, an untracked file), else an empty text. Either all of it moves or nothing.
     """
+    reached("checkout-move")
     done = git.run("read-tree", "-m", "-u", previous, tree, accept=(0, 1, 128))
+    reached("checkout-moved")
     return done.err.strip() if done.code else ""
+
+
+def move_checkout_past_untouched(git: Git, previous: str, tree: str) -> str:
+    """Move index and work tree as `move_checkout` does, but let no file that is as git wrote it be in the way.
+
+    Returns what is in the way, else an empty text. Either all of it moves or nothing.
+    """
+    against = move_checkout(git, previous, tree)
+    if not against:
+        return ""
+    before = {c.path: (c.old_mode, c.old_blob) for c in query.changed_paths(git, previous, tree)}
+    ours = [path for path, entry in untouched(git, before).items() if entry == before[path]]
+    return _move_without(git, ours, previous, tree) if ours else against
+
+
+def _move_without(git: Git, paths: list[str], previous: str, tree: str) -> str:
+    """Move the checkout while these files are out of it: git takes a missing file for unmodified and writes it anew."""
+    assert git.work_tree is not None
+    with tempfile.TemporaryDirectory(prefix="orch-aside-", dir=git.git_dir) as folder:
+        places = {git.work_tree / path: Path(folder) / str(number) for number, path in enumerate(paths)}
+        for place, aside in places.items():
+            shutil.move(place, aside)
+        moved = False
+        try:
+            against = move_checkout(git, previous, tree)
+            moved = not against
+        finally:
+            if not moved:
+                for place, aside in places.items():
+                    shutil.move(aside, place)
+    return against
 
 
 def move_detached(git: Git, record: Path, commit: str) -> None:
     """Make a worktree of our own hold exactly a commit, ignored files gone too, and let its record say so."""
     git.run("read-tree", "--reset", "-u", commit)
     git.run("clean", "-ffdxq")
-    (record / "HEAD").write_text(f"{commit}\n")
     assert git.index is not None
-    shutil.copyfile(git.index, record / "index")
+    write_whole(record / "HEAD", f"{commit}\n".encode())
+    write_whole(record / "index", git.index.read_bytes())
 
 
 def stage_everything(git: Git) -> TreeId:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-__all__ = ["Completed", "Git"]
+__all__ = ["Completed", "Git", "end_all"]
 
 _SEALED_ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -32,6 +32,8 @@ _SEALED_ENVIRONMENT = {
     "GIT_LITERAL_PATHSPECS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "none",  # nothing is ever fetched, also not objects that a "promisor" remote should have
+    "GIT_NO_LAZY_FETCH": "1",
     "GIT_EDITOR": "false",
     "GIT_PAGER": "cat",
 }
@@ -48,6 +50,16 @@ _SEALED_CONFIG = {
     "commit.gpgSign": "false",
     "log.showSignature": "false",
 }
+
+
+_PATIENCE = 900  # seconds; the longest that any one git process of a run may take
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+
+
+def end_all() -> None:
+    """Kill every git process that somebody waits for: the user wants an end, and one may never come by itself."""
+    for process in list(_RUNNING):
+        process.kill()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,15 @@ class Git:
         """
         command = [str(a) for a in arguments]
         process = self._start(command, env or {})
-        out, err = process.communicate(stdin)
+        _RUNNING.add(process)
+        try:
+            out, err = process.communicate(stdin, timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise GitError(["git", *command], self.cwd, -9, f"it did not end within {_PATIENCE} s") from None
+        finally:
+            _RUNNING.discard(process)
         done = Completed(process.returncode, out, os.fsdecode(err))
         if done.code not in accept:
             raise GitError(["git", *command], self.cwd, done.code, done.err)
@@ -134,17 +154,23 @@ class Git:
         from git.cmd import Git as GitPython  # 0.1 s of CPU, so only where git is really run
 
         _forget_outer_git()
-        options = [part for k, v in {**_SEALED_CONFIG, **self.config}.items() for part in ("-c", f"{k}={v}")]
         auto_interrupt: Any = GitPython(str(self.cwd)).execute(
-            ["git", *options, *command],
+            ["git", *command],
             istream=subprocess.PIPE,
             as_process=True,
-            env={**_SEALED_ENVIRONMENT, **self._place(), **env},
+            env={**_SEALED_ENVIRONMENT, **self._settings(), **self._place(), **env},
             start_new_session=True,
         )
         process = cast("subprocess.Popen[bytes]", auto_interrupt.proc)
         auto_interrupt.proc = None  # its finaliser would terminate a process that we are still talking to
         return process
+
+    def _settings(self) -> dict[str, str]:
+        # By the environment, since `-c` takes everything after the first `=` of a name such as filter.a=b.clean for the value.
+        settings = {**_SEALED_CONFIG, **self.config}
+        numbered = {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(settings)}
+        numbered |= {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(settings.values())}
+        return {"GIT_CONFIG_COUNT": str(len(settings)), **numbered}
 
     def _place(self) -> dict[str, str]:
         place = {"GIT_DIR": str(self.git_dir)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.errors import GitError
@@ -30,10 +32,13 @@ class _Staying:
         self._start = start
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._said: deque[bytes] = deque(maxlen=20)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
-            self._process = self._start()
+            self._process, self._said = self._start(), deque(maxlen=20)
+            # Read all the time: a full pipe of warnings would stop the process, and with it everybody who asks it.
+            threading.Thread(target=_listen, args=(self._process, self._said), daemon=True).start()
             weakref.finalize(self, _end, self._process)
         return self._process
 
@@ -44,14 +49,20 @@ class RefMover(_Staying):
     refusal = ""
     """What git said when it last refused."""
 
-    def move(self, ref: str, new: str, old: str) -> bool:
-        """Move a ref from `old` (zeros: it must not exist) to `new`; return False if git refused, and nothing was moved."""
+    def move(self, ref: str, new: str, old: str, *, follow: bool) -> bool:
+        """Move a ref from `old` (zeros: it must not exist) to `new`; return False if git refused, and nothing was moved.
+
+        Without `follow`, a symbolic ref is replaced and what it points at stays.
+        """
+        option = "" if follow else "option no-deref\n"
         with self._lock:
             process = self._running()
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                process.stdin.write(f"start\nupdate {ref} {new} {old}\ncommit\n".encode("utf-8", "surrogateescape"))
+                process.stdin.write(
+                    f"start\n{option}update {ref} {new} {old}\ncommit\n".encode("utf-8", "surrogateescape")
+                )
                 process.stdin.flush()
                 answers = process.stdout.readline(), process.stdout.readline()
             except BrokenPipeError:
@@ -59,7 +70,7 @@ class RefMover(_Staying):
             if answers == (b"start: ok\n", b"commit: ok\n"):
                 return True
             process.wait()  # a refused transaction ends the process; the next move starts another
-            self.refusal = _last_words(process)
+            self.refusal = b"".join(self._said).decode("utf-8", "replace").strip()
             return False
 
 
@@ -97,12 +108,16 @@ def _ask(process: subprocess.Popen[bytes], name: str) -> GitObject | None:
     return GitObject(fields[0].decode("ascii"), fields[1].decode("ascii"), data)
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> str:
-    return process.stderr.read().decode("utf-8", "replace").strip() if process.stderr is not None else ""
+def _listen(process: subprocess.Popen[bytes], said: deque[bytes]) -> None:
+    assert process.stderr is not None
+    with contextlib.suppress(ValueError):  # closed while we waited
+        said.extend(iter(process.stderr.readline, b""))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout, process.stderr):
+    for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
     process.wait()
+    if process.stderr is not None:
+        process.stderr.close()

@@ -40,14 +40,17 @@ __all__ = [
     "every_change_between",
     "files_at",
     "first_parents",
-    "has_tracked_changes",
     "ignored_files",
+    "index_is",
+    "is_ancestor",
     "merge_in_memory",
     "patch_between",
     "read_blob",
     "read_file",
     "resolve",
+    "submodules",
     "tip",
+    "tracked_changes",
     "tree_of",
     "worktrees",
 ]
@@ -116,6 +119,11 @@ def files_at(git: Git, commit: str, paths: Sequence[str] = ()) -> dict[str, tupl
     return {os.fsdecode(path): (meta.split()[0].decode(), meta.split()[2].decode()) for meta, _, path in entries}
 
 
+def submodules(git: Git, commit: str) -> frozenset[str]:
+    """Return the paths at which a commit names a commit of another repository."""
+    return frozenset(path for path, (mode, _) in files_at(git, commit).items() if mode == "160000")
+
+
 def merge_in_memory(git: Git, ours: str, theirs: str) -> MergeResult:
     """Merge two commits without a work tree (git 2.38 or newer).
 
@@ -133,17 +141,26 @@ def worktrees(git: Git) -> tuple[WorktreeEntry, ...]:
     return parse_worktrees(git.run("worktree", "list", "--porcelain", "-z").out)
 
 
-def has_tracked_changes(git: Git) -> bool:
-    """Tell whether a tracked file of this git's work tree differs from HEAD or is staged, or a merge is unfinished.
+def tracked_changes(git: Git) -> list[str]:
+    """Return the tracked files of this git's work tree that differ from HEAD, or are staged, or are in a merge.
 
     A file that is as git wrote it does not count, whatever git makes of its line ends.
     """
-    out = git.run("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=dirty").out
-    records = [decode(record) for record in out.split(b"\0") if record]
-    changed = {record.removeprefix(" M ") for record in records}
-    return bool(records) and not (
-        all(record.startswith(" M ") for record in records) and untouched(git, changed).keys() == changed
-    )
+    command = ("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--ignore-submodules=dirty")
+    records = [decode(record) for record in git.run(*command).out.split(b"\0") if record]
+    unstaged = {record[3:] for record in records if record.startswith(" M ")}
+    ours = untouched(git, unstaged) if unstaged else {}
+    return [record[3:] for record in records if record[3:] not in ours]
+
+
+def is_ancestor(git: Git, older: str, newer: str) -> bool:
+    """Tell whether `newer` holds all of the history of `older`."""
+    return git.run("merge-base", "--is-ancestor", older, newer, accept=(0, 1, 128)).code == 0
+
+
+def index_is(git: Git, commit: str) -> bool:
+    """Tell whether exactly a commit's files are staged in this git's work tree."""
+    return git.run("diff-index", "--cached", "--quiet", commit, accept=(0, 1)).code == 0
 
 
 def ignored_files(git: Git) -> list[str]:
@@ -155,7 +172,9 @@ def ignored_files(git: Git) -> list[str]:
 def blame(git: Git, revision: str, path: str, lines: tuple[int, int] | None = None) -> tuple[BlameLine, ...]:
     """Return each line of a file with the commit it came from; `lines` (inclusive, from 1) limits the range."""
     span = ("-L", f"{lines[0]},{lines[1]}") if lines else ()
-    return parse_blame(git.run("blame", "--porcelain", "--no-textconv", *span, revision, "--", path).out)
+    return parse_blame(
+        git.run("blame", "--porcelain", "--no-textconv", "--ignore-revs-file=", *span, revision, "--", path).out
+    )
 
 
 def commit_record(git: Git, commit: str) -> CommitRecord:

@@ -93,4 +93,7 @@ def private_git_folder(repository: Repository, parent: Path) -> Git:
     shallow = repository.common_dir / "shallow"
     if shallow.exists():  # else history seems to go on where this clone ends
         (folder / "shallow").write_bytes(shallow.read_bytes())
-    return Git(git_dir=folder, cwd=folder, objects=repository.common_dir / "objects", reader=repository.own.reader)
+    exclude = repository.common_dir / "info" / "exclude"
+    if exclude.is_file():  # what its owner wants ignored here
+        (folder / "info" / "exclude").write_bytes(exclude.read_bytes())
+    return Git(git_dir=folder, cwd=folder, objects=repository.common_dir / "objects").staying()

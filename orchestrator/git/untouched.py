@@ -8,21 +8,18 @@ a stored CRLF under `text` always does (measured with git 2.39). Its index knows
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.git.parse import decode
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
+    from pathlib import Path
 
     from orchestrator.git.command import Git
 
-__all__ = ["set_aside", "untouched"]
+__all__ = ["untouched"]
 
 _RECORD = re.compile(
     rb"(?P<mode>\d{6}) (?P<blob>[0-9a-f]+) 0\t(?P<path>[^\0]+)\0"
@@ -58,23 +55,3 @@ def _is_as_recorded(place: Path, record: re.Match[bytes]) -> bool:
         and now.st_ino & 0xFFFFFFFF == number["ino"]
         and number["size"] in (0, now.st_size & 0xFFFFFFFF)  # 0: git found it modified within the same second
     )
-
-
-@contextmanager
-def set_aside(git: Git, paths: Collection[str]) -> Iterator[None]:
-    """Move files out of the checkout, so that git, which takes a missing file for unmodified, writes them anew.
-
-    They are put back if an exception leaves the block.
-    """
-    assert git.work_tree is not None
-    with tempfile.TemporaryDirectory(prefix="orch-aside-", dir=git.git_dir) as folder:
-        places = {git.work_tree / path: Path(folder) / str(number) for number, path in enumerate(sorted(paths))}
-        for place, aside in places.items():
-            shutil.move(place, aside)
-        try:
-            yield
-        except BaseException:
-            for place, aside in places.items():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(aside, place)
-            raise

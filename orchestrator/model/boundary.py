@@ -159,6 +159,8 @@ def _bad_link(change: PathChange, boundary: Boundary) -> str:
     target = change.link_target or ""
     if target.startswith("/") or re.match(r"[A-Za-z]:", target):
         return f"links to the absolute path {target!r}, outside the repository"
+    if ".." in target.lstrip("./").split("/"):
+        return f"links to {target!r}: '..' after a folder may lead anywhere if that folder is a link"
     resolved = posixpath.normpath(posixpath.join(posixpath.dirname(change.path), target))
     if resolved == ".." or resolved.startswith("../"):
         return f"links to {target!r}, outside the repository"

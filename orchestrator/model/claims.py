@@ -32,12 +32,12 @@ __all__ = ["Grant", "GrantState", "Request", "accepts", "decide", "is_current", 
 class GrantState(StrEnum):
     """Where a claimed key stands."""
 
-    OPEN = "open"            # anybody may ask for it
-    HELD = "held"            # its holder works on it
+    OPEN = "open"  # anybody may ask for it
+    HELD = "held"  # its holder works on it
     SUBMITTED = "submitted"  # handed in; no later submission is taken
-    DONE = "done"            # landed, or a TODO that its holder finished
-    FAILED = "failed"        # given up
-    BLOCKED = "blocked"      # what it needs will not come
+    DONE = "done"  # landed, or a TODO that its holder finished
+    FAILED = "failed"  # given up
+    BLOCKED = "blocked"  # what it needs will not come
     CANCELLED = "cancelled"  # no longer wanted
 
     @property

@@ -289,9 +289,7 @@ def _parameters(case: _Case, offered: Method) -> Iterator[Violation]:
 _Pairs = dict[str, Parameter]  # by the contract's name, the parameter of the implementation
 
 
-def _match(
-    contract: Sequence[Parameter], offered: Sequence[Parameter]
-) -> tuple[_Pairs, _Pairs, list[Parameter]]:
+def _match(contract: Sequence[Parameter], offered: Sequence[Parameter]) -> tuple[_Pairs, _Pairs, list[Parameter]]:
     """Return the pairs, those under another name, and what else is offered (variadics aside)."""
     free = {p.name: p for p in offered if p.kind not in _VARIADIC}
     by_place = [p.name for p in offered if p.kind in _BY_PLACE]
@@ -330,9 +328,7 @@ def _pair(case: _Case, wanted: Parameter, given: Parameter, *, annotations: bool
         yield from case.annotation(f"the type of {wanted.label}", wanted, given)
 
 
-def _order(
-    case: _Case, offered: Sequence[Parameter], pairs: _Pairs, extra: Sequence[Parameter]
-) -> Iterator[Violation]:
+def _order(case: _Case, offered: Sequence[Parameter], pairs: _Pairs, extra: Sequence[Parameter]) -> Iterator[Violation]:
     places = {p.name: place for place, p in enumerate(offered)}
     sorts = _BY_PLACE | {ParameterKind.REST}
     wanted = [p.name for p in case.contract.parameters if p.name in pairs and pairs[p.name].kind in sorts]

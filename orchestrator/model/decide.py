@@ -98,7 +98,7 @@ def _end_of(task: Task, state: RunState) -> End | None:
         return End(task.id, "blocked", f"{lost[0]} did not land")
     if state.stopping and (not now.refusals or now.refusals[-1].stopped):
         return End(task.id, "cancelled", state.stopping)
-    if now.refusals and (now.hopeless or now.generation >= task.attempts):
+    if now.refusals and (now.hopeless or now.attempts >= task.attempts):
         return End(task.id, "failed", now.refusals[-1].reason)
     if state.stopping:
         return End(task.id, "cancelled", state.stopping)

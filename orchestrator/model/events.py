@@ -17,14 +17,18 @@ __all__ = [
     "Assigned",
     "AttemptEnded",
     "AttemptStarted",
+    "BaseMoving",
     "Checked",
     "ContractsPublished",
     "Event",
+    "Kept",
     "Landed",
     "LandingStarted",
     "Noticed",
+    "ProcessStarted",
     "Refused",
     "Reported",
+    "Resumed",
     "RunEnded",
     "RunStarted",
     "StopRequested",
@@ -49,6 +53,38 @@ class RunStarted:
     commit: str
     jobs: int
     folder: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """Another process goes on with a run that was ended or killed; `commit` is where the base branch is now."""
+
+    kind: ClassVar[str] = "resumed"
+    commit: str
+    jobs: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseMoving:
+    """The base branch is about to be moved by compare-and-swap, for a task's landing or (no task) for the contracts."""
+
+    kind: ClassVar[str] = "base-moving"
+    task: str | None
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStarted:
+    """A process of an attempt runs; `started` tells it from a later one of the same number (clock ticks since boot)."""
+
+    kind: ClassVar[str] = "process-started"
+    task: str
+    generation: int
+    pid: int
+    started: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +135,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """An agent has stopped; what it left is on the attempt's branch."""
+    """An agent has stopped."""
 
     kind: ClassVar[str] = "attempt-ended"
     task: str
@@ -109,6 +145,18 @@ class AttemptEnded:
     seconds: float
     cost_usd: float
     turns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What an attempt left, finished or not, is on its branch: `files` paths that differ from where it started."""
+
+    kind: ClassVar[str] = "kept"
+    task: str
+    generation: int
+    branch: str
+    commit: str
+    files: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,11 +258,15 @@ class RunEnded:
 
 Event = (
     RunStarted
+    | Resumed
+    | BaseMoving
+    | ProcessStarted
     | ContractsPublished
     | Assigned
     | AttemptStarted
     | Reported
     | AttemptEnded
+    | Kept
     | Checked
     | Submitted
     | Refused

@@ -11,9 +11,15 @@ if TYPE_CHECKING:
 
     from orchestrator.model.finding import CheckResult
 
-__all__ = ["feedback_on"]
+__all__ = ["feedback_on", "first_error"]
 
 _MOST = 50
+
+
+def first_error(check: CheckResult) -> str:
+    """Return the first line of the first error of a failed check."""
+    error = next(v for v in check.violations if v.severity is Severity.ERROR)
+    return str(error).partition("\n")[0]
 
 
 def feedback_on(checks: Iterable[CheckResult]) -> str:

@@ -67,7 +67,9 @@ class Violation:
         )
 
     def __str__(self) -> str:
-        """Return `path:line: message (kind)`."""
+        """Return `path:line: message (kind)`; a violation of the whole tree (path `.`) has no place."""
+        if self.path == ".":
+            return f"{self.message} ({self.kind})"
         place = f"{self.path}:{self.line}" if self.line is not None else self.path
         return f"{place}: {self.message} ({self.kind})"
 

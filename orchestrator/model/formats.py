@@ -68,7 +68,11 @@ class RefusalJson(TypedDict):
 
 
 class TaskReport(TypedDict):
-    """What became of one task; `seconds` is what its agents took, `commit` what landed on the base branch."""
+    """What became of one task.
+
+    `seconds` is what its agents took, `commit` what landed on the base branch. `branch` keeps the last
+    attempt's work, which changes `files` paths; both are null if none was kept.
+    """
 
     id: str
     title: str
@@ -82,6 +86,7 @@ class TaskReport(TypedDict):
     seconds: float
     cost_usd: float
     transcript: str | None
+    files: int | None
     refusals: list[RefusalJson]
     checks: list[StageCheckJson]
 

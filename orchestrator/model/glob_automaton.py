@@ -57,9 +57,9 @@ class Letters:
 class Many(Enum):
     """The tokens that stand for any number of characters."""
 
-    STAR = "*"    # none or more characters of one segment
+    STAR = "*"  # none or more characters of one segment
     DEEP = "**/"  # none or more whole segments, each with its slash
-    REST = "**"   # at the end: one segment or more
+    REST = "**"  # at the end: one segment or more
 
 
 Token: TypeAlias = str | Letters | Many

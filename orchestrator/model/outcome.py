@@ -20,7 +20,10 @@ class OutcomeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an attempt ended, what it cost, and the agent's own last words (untrusted text)."""
+    """How an attempt ended, what it cost, and the agent's own last words (untrusted text).
+
+    `final` says that another attempt would end the same way: the agent's program does not exist.
+    """
 
     status: OutcomeStatus
     reason: str = ""
@@ -28,6 +31,7 @@ class Outcome:
     seconds: float = 0.0
     cost_usd: float = 0.0
     turns: int = 0
+    final: bool = False
 
     @property
     def done(self) -> bool:

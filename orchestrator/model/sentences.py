@@ -19,6 +19,8 @@ def _about_run(event: happened.Event) -> str:
     match event:
         case happened.RunStarted():
             return f"Run {event.run} of {event.plan} on {event.base} at {event.commit[:12]}, up to {event.jobs} agents at once."
+        case happened.Resumed():
+            return f"Going on with the base branch at {event.commit[:12]}, up to {event.jobs} agents at once."
         case happened.ContractsPublished(commit=None, files=0):
             return ""
         case happened.ContractsPublished(commit=None):
@@ -26,7 +28,7 @@ def _about_run(event: happened.Event) -> str:
         case happened.ContractsPublished():
             return f"The contracts ({_files(event.files)}) are committed as {(event.commit or '')[:12]}."
         case happened.StopRequested():
-            return f"Stopping: {event.reason}."
+            return f"Stopping: {event.reason}." + ("" if event.lands else " A second time ends everything at once.")
         case happened.Noticed():
             return event.text
         case happened.RunEnded():
@@ -51,13 +53,17 @@ def _about_task(event: happened.Event) -> str:
         case happened.Checked():
             return f"{event.task}: check {event.result.name} passed." if event.stage == "landing" else ""
         case happened.Submitted():
-            return f"{event.task}: submitted {_files(event.files)}."
+            return f"{event.task}: submitted {_files(event.files) if event.files else 'no change'}."
+        case happened.Refused(stopped=True):
+            return f"{event.task}: generation {event.generation} was stopped; what it wrote is on its branch."
         case happened.Refused():
             return f"{event.task}: generation {event.generation} is refused: {event.reason}"
         case happened.LandingStarted():
             return f"{event.task}: is being merged and tested."
         case happened.Landed():
             return f"{event.task}: landed as {event.commit[:12]}."
+        case happened.TaskEnded(status="cancelled"):
+            return ""  # the reason was said once, for all of them
         case happened.TaskEnded():
             return f"{event.task}: {event.status}: {event.reason}"
         case happened.Noticed():

@@ -42,6 +42,8 @@ class TaskState:
     status: TaskStatus = TaskStatus.WAITING
     generation: int = 0
     attempt: happened.AttemptStarted | None = None
+    kept: happened.Kept | None = None
+    processes: tuple[happened.ProcessStarted, ...] = ()
     submitted: str | None = None
     landed: str | None = None
     checks: tuple[happened.Checked, ...] = ()
@@ -51,6 +53,11 @@ class TaskState:
     seconds: float = 0.0
     landing_seconds: float = 0.0
     cost_usd: float = 0.0
+
+    @property
+    def attempts(self) -> int:
+        """How many generations were refused for their work's sake; one that we stopped does not count."""
+        return sum(not refusal.stopped for refusal in self.refusals)
 
     @property
     def hopeless(self) -> bool:
@@ -69,6 +76,7 @@ class RunState:
     stopping: str = ""
     lands: bool = True
     moved_to: str = ""
+    moving: happened.BaseMoving | None = None
 
     @property
     def base_commit(self) -> str:
@@ -90,8 +98,13 @@ def fold(state: RunState, event: happened.Event) -> RunState:
     match event:
         case happened.RunStarted():
             return replace(state, started=event, tasks={task_id: TaskState() for task_id in event.tasks})
+        case happened.Resumed():
+            tasks = {task_id: _reopened(task) for task_id, task in state.tasks.items()}
+            return replace(state, tasks=tasks, ended=None, stopping="", lands=True)
+        case happened.BaseMoving():
+            return replace(state, moving=event)
         case happened.ContractsPublished():
-            return replace(state, contracts=event, moved_to=event.commit or state.moved_to)
+            return replace(state, contracts=event, moved_to=event.commit or state.moved_to, moving=None)
         case happened.StopRequested():
             return replace(state, stopping=state.stopping or event.reason, lands=state.lands and event.lands)
         case happened.RunEnded():
@@ -100,14 +113,25 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             return state
         case _:
             task = _fold_task(state.tasks[event.task], event)
-            moved_to = event.commit if isinstance(event, happened.Landed) else state.moved_to
-            return replace(state, tasks={**state.tasks, event.task: task}, moved_to=moved_to)
+            state = replace(state, tasks={**state.tasks, event.task: task})
+            if isinstance(event, happened.Landed):
+                return replace(state, moved_to=event.commit, moving=None)
+            return replace(state, moving=None) if isinstance(event, happened.Refused) else state
+
+
+def _reopened(task: TaskState) -> TaskState:
+    """Return a task as it stands when its run is taken up again: what was only cut short may go on."""
+    if task.status not in {TaskStatus.CANCELLED, TaskStatus.BLOCKED}:
+        return task
+    return replace(task, status=TaskStatus.SUBMITTED if task.submitted else TaskStatus.WAITING, reason="")
 
 
 _TaskEvent = (
     happened.Assigned
     | happened.AttemptStarted
+    | happened.ProcessStarted
     | happened.AttemptEnded
+    | happened.Kept
     | happened.Checked
     | happened.Submitted
     | happened.Refused
@@ -120,11 +144,18 @@ _TaskEvent = (
 def _fold_task(task: TaskState, event: _TaskEvent) -> TaskState:
     match event:
         case happened.Assigned():  # a
-            return replace(task, status=TaskStatus.WORKING, generation=event.generation, checks=())
+            return replace(
+                task, status=TaskStatus.WORKING, generation=event.generation, checks=(), processes=(), submitted=None
+            )
         case happened.AttemptStarted():
             return replace(task, attempt=event)
+        case happened.ProcessStarted():
+            return replace(task, processes=(*task.processes, event))
         case happened.AttemptEnded():
-            return replace(task, seconds=task.seconds + event.seconds, cost_usd=task.cost_usd + event.cost_usd)
+            seconds, cost_usd = task.seconds + event.seconds, task.cost_usd + event.cost_usd
+            return replace(task, seconds=seconds, cost_usd=cost_usd, processes=())
+        case happened.Kept():
+            return replace(task, kept=event)
         case happened.Checked():
             failed = () if event.result.passed else (event,)
             return replace(task, checks=(*task.checks, event), failed_checks=(*task.failed_checks, *failed))
@@ -133,7 +164,7 @@ def _fold_task(task: TaskState, event: _TaskEvent) -> TaskState:
         case happened.LandingStarted():  # d
             return replace(task, status=TaskStatus.LANDING)
         case happened.Refused():  # c, f
-            return replace(task, status=TaskStatus.WAITING, refusals=(*task.refusals, event))
+            return replace(task, status=TaskStatus.WAITING, refusals=(*task.refusals, event), submitted=None)
         case happened.Landed():  # e
             return replace(task, status=TaskStatus.LANDED, landed=event.commit, landing_seconds=event.seconds)
         case happened.TaskEnded():  # g, h, i

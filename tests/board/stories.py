@@ -67,6 +67,26 @@ class Shuffled:
             await asyncio.sleep(0)
 
 
+class Held:
+    """A channel whose messages are received and then kept from the reader until `gate` is set."""
+
+    def __init__(self, inner: MemoryChannel) -> None:
+        self._inner = inner
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def send(self, data: bytes) -> None:
+        await self._inner.send(data)
+
+    async def receive(self) -> bytes:
+        data = await self._inner.receive()
+        await self.gate.wait()
+        return data
+
+    def close(self, reason: str = "") -> None:
+        self._inner.close(reason)
+
+
 async def take_seat(hub: Hub, agent: str, *, chance: random.Random) -> tuple[Seat, asyncio.Task[None]]:
     """Connect an agent through a shuffled channel pair; return its seat, and the task that serves it."""
     here, there = memory_pair(room=4)

@@ -13,7 +13,7 @@ from orchestrator.board.frame import Frame, decode_frame, encode_frame
 from orchestrator.board.hub import open_board
 from orchestrator.errors import BoardError
 from orchestrator.model.claims import GrantState
-from tests.board.stories import card, raw_seat, run
+from tests.board.stories import Held, card, raw_seat, run
 
 
 def wish(nonce: str = "1", key: str = "T") -> bytes:
@@ -177,6 +177,47 @@ def test_a_seat_that_reads_nothing_holds_nobody_up() -> None:
             assert frames < 200  # of 800 updates: the backlog became one difference
             assert ctl.items(schema.GRANTS).keys() == set(keys)
             deaf.close()
+            await serving
+
+    run(story())
+
+
+def test_what_was_under_way_when_an_agent_was_dropped_is_not_taken() -> None:
+    async def story() -> None:
+        async with open_board(None) as hub:
+            hub.publish_tasks([card("T")])
+            hub.open("T")
+            here, there = memory_pair()
+            held = Held(here)
+            serving = asyncio.create_task(hub.attach(held, writes="ag/late/1"))
+            await there.receive()
+            held.gate.clear()
+            await there.send(encode_frame(Frame(topic="ag/late/1", update=wish())))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            hub.drop("late")
+            held.gate.set()
+            await serving
+            assert hub.snapshot().task("T").state is GrantState.OPEN
+
+    run(story())
+
+
+def test_a_seat_that_never_pauses_leaves_others_their_turn() -> None:
+    async def story() -> None:
+        async with open_board(None) as hub:
+            hub.publish_tasks([card("T")])
+            hub.open("T")
+            here, there = memory_pair(room=1000)
+            for n in range(300):
+                await there.send(encode_frame(Frame(topic="ag/busy/1", update=wish(f"n{n}"))))
+            serving = asyncio.create_task(hub.attach(here, writes="ag/busy/1"))
+            turns = 0
+            while here._incoming._items:
+                await asyncio.sleep(0)
+                turns += 1
+            assert turns >= 300
+            there.close()
             await serving
 
     run(story())

@@ -66,14 +66,10 @@ async def one_run(seed: int) -> None:
         assert seat.view().log == board.log
     rebuilt = replay(log.replay())
     assert take(rebuilt) == board
-    owners = {
-        (key, gen): {agent for k, g, agent in granted if (k, g) == (key, gen)} for key, gen, _ in granted
-    }
+    owners = {(key, gen): {agent for k, g, agent in granted if (k, g) == (key, gen)} for key, gen, _ in granted}
     assert all(len(agents) == 1 for agents in owners.values()), f"seed {seed}: one generation, two holders"
     told = {
-        (line.fields["key"], line.fields["gen"]): line.fields["holder"]
-        for line in board.log
-        if line.kind == "granted"
+        (line.fields["key"], line.fields["gen"]): line.fields["holder"] for line in board.log if line.kind == "granted"
     }
     assert all(told[key, gen] == agent for key, gen, agent in granted)
     for seat, serving in taken:

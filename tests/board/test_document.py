@@ -57,6 +57,13 @@ def test_what_is_no_update_is_an_ordinary_error(update: bytes) -> None:
         Document().apply(update)
 
 
+def test_an_update_that_failed_leaves_nothing_to_send() -> None:
+    document = Document()
+    with pytest.raises(BoardError, match="could not apply an update"):
+        document.apply(Document().write(Put(map="m", key="k", value="v")), b"garbage")
+    assert document.write() == NO_CHANGE
+
+
 def test_a_panic_of_the_library_is_an_ordinary_error() -> None:
     # In another process, since the library prints a panic, with its trace, to the real stderr. A text that
     # hides what it holds gets past our own check and panics below.

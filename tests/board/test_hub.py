@@ -39,9 +39,7 @@ def test_many_seats_race_for_one_key_and_one_wins() -> None:
             told = [result for result in results if isinstance(result, ClaimRefused)]
             assert len(won) == 1
             assert len(told) == 39
-            assert {result.message for result in told} == {
-                f"T: {won[0].agent_id} holds it since generation 1"
-            }
+            assert {result.message for result in told} == {f"T: {won[0].agent_id} holds it since generation 1"}
             assert hub.snapshot().task("T").holder == won[0].agent_id
 
     run(story())

@@ -71,9 +71,7 @@ def test_cut_at_any_byte_no_whole_record_is_lost(tmp_path: Path) -> None:
         assert reopened(torn) == [*kept[:whole], Frame(topic="next", update=b"after the cut")]
 
 
-@pytest.mark.parametrize(
-    "tail", [b"\0" * 500, b"\xff" * 30, b"rubbish that is longer than one head of a record"]
-)
+@pytest.mark.parametrize("tail", [b"\0" * 500, b"\xff" * 30, b"rubbish that is longer than one head of a record"])
 def test_rubbish_at_the_end_is_cut_off(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "board.log"
     ends = written(path, frames(4))
@@ -117,7 +115,7 @@ def test_another_file_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match="not a board log"):
         read_board(path)
     assert path.read_text() == "something that somebody needs"
-    with pytest.raises(BoardError, match="no board to read"):
+    with pytest.raises(BoardError, match="cannot be read"):
         read_board(tmp_path / "nothing.log")
 
 

@@ -89,9 +89,7 @@ def test_a_dropped_agent_leaves_a_summary_and_never_comes_back() -> None:
     ledger.open("T")
     asker = Asker(ledger, "a")
     asker.claim("T")
-    asker.write(
-        schema.AGENT_STATE, schema.STATE_KEY, schema.encode(schema.AgentState(task="T", note="half way"))
-    )
+    asker.write(schema.AGENT_STATE, schema.STATE_KEY, schema.encode(schema.AgentState(task="T", note="half way")))
     ledger.drop("a", reason="its process ended")
     ledger.drop("a")
     line = ledger.snapshot().log[-1]

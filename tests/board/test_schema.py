@@ -41,9 +41,7 @@ def test_a_card_comes_back_as_it_was(card: TaskCard) -> None:
     assert schema.decode_card(card.id, schema.encode_card(card)) == card
 
 
-@given(
-    kind=names, at=st.floats(0, 1e12), fields=st.dictionaries(names.map("f".__add__), words | st.integers())
-)
+@given(kind=names, at=st.floats(0, 1e12), fields=st.dictionaries(names.map("f".__add__), words | st.integers()))
 def test_a_log_entry_comes_back_as_it_was(kind: str, at: float, fields: dict[str, object]) -> None:
     entry = schema.LogEntry(seq=7, at=at, kind=kind, fields=fields)
     assert schema.decode_entry(schema.encode_entry(entry)) == entry
@@ -69,9 +67,7 @@ def test_half_a_surrogate_pair_can_be_said_and_read() -> None:
     assert schema.decode_said(schema.encode(schema.Said(n=1, text="file \udcff.py"))).text == "file ?.py"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "null", "[]", "{}", '{"gen":"1"}', '{"gen":1,"state":"asleep"}', '{"gen":NaN}']
-)
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"gen":"1"}', '{"gen":1,"state":"asleep"}', '{"gen":NaN}'])
 def test_what_is_no_grant_is_an_error_that_says_so(text: str) -> None:
     with pytest.raises(BoardError, match="a grant on the board cannot be read"):
         schema.decode_grant(text) if text != "{}" else schema.decode_grant('{"gen":null}')

@@ -12,7 +12,7 @@ from orchestrator.board.hub import open_board
 from orchestrator.board.seat import Seat
 from orchestrator.errors import BoardError, ClaimRefused
 from orchestrator.model.claims import GrantState
-from tests.board.stories import card, run, take_seat, until
+from tests.board.stories import Held, card, run, take_seat, until
 
 
 def test_the_story_of_one_task() -> None:
@@ -90,9 +90,7 @@ def test_questions_that_cannot_be_answered_yes() -> None:
             for key in ("", "T/x/y", "\ud800", "x" * 101, "\x1b[31m"):
                 with pytest.raises(ClaimRefused, match="cannot be the key"):
                     await seat.claim(key)
-            with pytest.raises(
-                BoardError, match=r"out of reach: a submission on the board cannot be read: commit"
-            ):
+            with pytest.raises(BoardError, match=r"out of reach: a submission on the board cannot be read: commit"):
                 await seat.submit("T", 1, "x" * 201)  # more than a commit: the hub ends the connection
 
     run(story())
@@ -145,7 +143,10 @@ def test_a_seat_that_leaves_ends_its_own_waiting_and_nothing_else() -> None:
                 await leaver.report("x")
             hub.open("T")
             assert await stayer.claim("T") >= 1
-            await asyncio.gather(leaver._sender, leaver._listener)  # nothing of it runs on
+            await stayer.report("all is sent, so its sender waits for more")
+            stayer.close()
+            for seat in (leaver, stayer):
+                await asyncio.gather(seat._sender, seat._listener)  # nothing of it runs on
 
     run(story())
 
@@ -183,5 +184,28 @@ def test_claims_of_one_seat_at_once_are_all_answered() -> None:
             seat = await hub.seat("a")
             assert set(await asyncio.gather(*map(seat.claim, keys))) == {1}
             assert set(await asyncio.gather(*[seat.claim("T0") for _ in range(5)])) == {1}
+
+    run(story())
+
+
+def test_claims_of_one_key_at_once_are_answered_though_answers_are_replaced() -> None:
+    async def story() -> None:
+        async with open_board(None) as hub:
+            hub.publish_tasks([card("T")])
+            hub.open("T")
+            here, there = memory_pair(room=1)
+            held = Held(there)
+            seat = Seat("a", held)
+            serving = asyncio.create_task(hub.attach(here, writes=seat.topic))
+            await seat.synced()
+            held.gate.clear()
+            claims = [asyncio.create_task(seat.claim("T")) for _ in range(5)]
+            await until(lambda: hub.snapshot().task("T").holder == "a")
+            for n in range(100):  # so many that the seat gets one difference, with the last answer only
+                hub.note("count", n=n)
+            held.gate.set()
+            assert await asyncio.gather(*claims) == [1] * 5
+            seat.close()
+            await serving
 
     run(story())

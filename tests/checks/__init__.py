@@ -30,8 +30,5 @@ def kinds(found: tuple[Violation, ...]) -> set[str]:
 
 def class_text(head: str, members: str, body: str) -> str:
     """A class with members of which only the heads need to be written."""
-    lines = [
-        line if WRITTEN.search(line) or "def " not in line else f"{line}: {body}"
-        for line in members.splitlines()
-    ]
+    lines = [line if WRITTEN.search(line) or "def " not in line else f"{line}: {body}" for line in members.splitlines()]
     return "\n".join([head, *(f"    {line}" for line in lines), ""])

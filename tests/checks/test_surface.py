@@ -167,9 +167,7 @@ def test_classes_are_found_and_judged_wherever_they_are_written(files: Files, ex
     assert all(v.line or v.kind in {"missing-module", "syntax"} for v in found)
 
 
-@given(
-    st.binary() | st.text().map(str.encode) | st.text("class Store:(){}[]\n \t@=.,'\"#\\*").map(str.encode)
-)
+@given(st.binary() | st.text().map(str.encode) | st.text("class Store:(){}[]\n \t@=.,'\"#\\*").map(str.encode))
 @settings(max_examples=150, deadline=None)
 def test_no_file_stops_the_check(blob: bytes) -> None:
     trees: list[Files] = [{WORK: blob, CONTRACT: PLAIN}, {WORK: GOOD, CONTRACT: blob}]

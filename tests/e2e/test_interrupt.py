@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 
 from tests.support.orch import start_orch, write_plan
+from tests.support.processes import alive
 from tests.support.repos import Repo, make_repo
 
 pytestmark = pytest.mark.e2e
@@ -74,7 +75,7 @@ def test_the_second_signal_ends_everything_now_and_keeps_the_folder(repo: Repo, 
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err.decode()
-    assert not Path(f"/proc/{pid}").exists()
+    assert not alive(pid)
     assert (pids[0].parent / "A.txt").read_text() == "up\n"  # the folder stays: nobody took its files in
 
 
@@ -92,7 +93,8 @@ def test_a_run_that_is_killed_leaves_main_as_it_landed_and_another_run_can_follo
     process.communicate(timeout=60)
     assert repo.show("A.txt") == "a\n"
     assert repo.status() == ""
-    again = write_plan(tmp_path / "q", [{"id": "C", "writes": ["C"], "steps": [{"write": {"path": "C", "text": "c"}}]}])
+    steps = [{"write": {"path": "C", "text": "c"}}]
+    again = write_plan(tmp_path / "q", [{"id": "C", "writes": ["C"], "steps": steps}], name="another")
     process = start_orch("run", again, cwd=repo.path)
     process.communicate(timeout=60)
     assert process.returncode == 0

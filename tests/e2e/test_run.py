@@ -85,7 +85,12 @@ def test_every_landed_commit_carries_trailers_that_git_reads(repo: Repo, tmp_pat
 def test_a_failing_task_blocks_its_dependants_only(repo: Repo, tmp_path: Path) -> None:
     plan = write_plan(
         tmp_path / "p",
-        [task("A", {"fail": "no luck"}, attempts=2), task("B", needs=["A"]), task("C", needs=["B"]), task("D")],
+        [
+            task("A", write("A.txt"), {"fail": "no luck"}, attempts=2),
+            task("B", needs=["A"]),
+            task("C", needs=["B"]),
+            task("D"),
+        ],
     )
     said = orch("run", plan, cwd=repo.path)
     assert said.code == 1
@@ -275,7 +280,7 @@ def test_a_dirty_base_is_refused_before_anything_happens(repo: Repo, tmp_path: P
     plan = write_plan(tmp_path / "p", [task("A")], contracts={"files": {"c.md": "c"}})
     said = orch("run", plan, cwd=repo.path)
     assert said.code == 1
-    assert f"main is checked out in {repo.path}, and there are uncommitted changes" in said.err
+    assert f"main is checked out in {repo.path}, and there are uncommitted changes: README.txt." in said.err
     assert "Nothing was changed" in said.err
     assert (repo.head(), (repo.path / "README.txt").read_text()) == (before, "my unfinished work\n")
     assert not (repo.path / ".git/orch").exists()
@@ -427,7 +432,7 @@ def test_a_base_that_moves_while_gates_run_is_tested_again(repo: Repo, tmp_path:
     said = orch("run", plan, cwd=repo.path)
     assert said.code == 0, said.out
     assert (tmp_path / "ran").read_text() == "x\nx\n"
-    assert "where this run did not move it" in said.out
+    assert "Somebody else moved main to" in said.out
     assert repo.git("log", "--first-parent", "--format=%s").splitlines()[:2] == ["Land A: A", "person"]
     assert_tidy(repo)
 

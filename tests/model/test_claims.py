@@ -160,9 +160,7 @@ class ClaimsMachine(RuleBasedStateMachine):
         if accepts(self.grant, gen, agent):
             assert self.grant is not None
             assert (gen, agent) == (self.newest, self.grant.holder)
-            assert all(gen > earlier for earlier, _ in self.taken), (
-                "a generation was taken twice, or out of order"
-            )
+            assert all(gen > earlier for earlier, _ in self.taken), "a generation was taken twice, or out of order"
             self.taken.append((gen, agent))
             self.grant = release(self.grant, GrantState.SUBMITTED)
 

@@ -33,7 +33,7 @@ def plan_of(needs: dict[str, list[str]], attempts: int = 2, **limits: Any) -> Pl
 def started(plan: Plan) -> happened.RunStarted:
     return happened.RunStarted(
         run="r", plan="p", tasks=tuple(t.id for t in plan.tasks), plan_sha256="", mode="worktree", base="main",
-        commit="c", jobs=2, folder="/",
+        commit="c", jobs=2, folder="/", pid=1,
     )  # fmt: skip
 
 

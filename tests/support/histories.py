@@ -11,7 +11,7 @@ from tests.support.repos import Repo
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Entry", "History", "file", "lines", "link", "random_history", "script", "submodule"]
+__all__ = ["Change", "Entry", "History", "file", "lines", "link", "random_history", "script", "submodule"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ class History:
                     blobs[entry.data] = 1_000_000 + len(blobs)
                     out.append(b"blob\nmark :%d\n%s" % (blobs[entry.data], _data(entry.data)))
             out.append(b"" if commit.parents else b"reset refs/heads/side\n\n")
-            out.append(b"commit refs/heads/side\nmark :%d\nauthor %s %d +0000\n" % (number, commit.author, 10**9 + number))
+            out.append(
+                b"commit refs/heads/side\nmark :%d\nauthor %s %d +0000\n" % (number, commit.author, 10**9 + number)
+            )
             out.append(b"committer A Person <person@example.org> %d +0000\n" % (10**9 + number))
             out.append(b"encoding %s\n" % commit.encoding if commit.encoding else b"")
             out.append(_data(commit.message))

@@ -1,0 +1,192 @@
+"""An append-only file of records that a kill at any instant leaves readable.
+
+The file begins with eight bytes that name the format. Each record is `length u32 | crc32 u32 | sequence u64 | body`;
+numbers are big-endian, the length is the body's, the checksum is over sequence and body, and sequences count from 1
+without a gap. A killed writer leaves whole records and at most one torn one at the end, which the next opening cuts off.
+An append reaches the operating system before it returns; `sync` forces it to the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["RecordFile", "read_records"]
+
+_HEAD = struct.Struct(">IIQ")
+_SEQUENCE = struct.Struct(">Q")
+_LONGEST_BODY = 64 * 1024 * 1024
+
+
+class RecordFile:
+    """One such file, which one process at a time may write."""
+
+    def __init__(self, path: Path, magic: bytes, kind: str) -> None:
+        """Open the file, make it if there is none, and cut off a torn last record; `kind` is what to call it.
+
+        Raises:
+            StoreError: another process writes it, it has another format, or it is damaged before its end.
+        """
+        self.path = path
+        self._magic = magic
+        self._kind = kind
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._open = True
+        self._synced = True
+        try:
+            self._lock()
+            self._end, self._sequence = self._repair()
+        except BaseException:
+            self.close()
+            raise
+
+    def replay(self) -> Iterator[bytes]:
+        """Yield the body of every record that was there at the last append, in order."""
+        for body, _ in _records(self.path.read_bytes()[: self._end], len(self._magic)):
+            yield body
+
+    def append(self, bodies: Sequence[bytes]) -> None:
+        """Write these in one go, all of them or none.
+
+        Raises:
+            StoreError: the file took only a part; that part is cut off again and the file is closed.
+        """
+        if not self._open:
+            raise StoreError(f"{self.path} is closed; nothing can be appended")
+        records = b"".join(_record(body, self._sequence + n) for n, body in enumerate(bodies, start=1))
+        try:
+            _write_all(self._file, records)
+        except OSError as fault:
+            with contextlib.suppress(OSError):  # if the part stays, the next opening cuts it off
+                os.ftruncate(self._file, self._end)
+            self.close()
+            raise StoreError(f"{self.path} could not be written: {fault}") from fault
+        self._end += len(records)
+        self._sequence += len(bodies)
+        self._synced = False
+
+    def sync(self) -> None:
+        """Force what was appended to the disk; does nothing if all of it is there.
+
+        Raises:
+            StoreError: the disk did not take it.
+        """
+        if self._synced or not self._open:
+            return
+        self._synced = True  # what is appended from now on sets it back, and is synced by its own caller
+        try:
+            getattr(os, "fdatasync", os.fsync)(self._file)  # macOS has no fdatasync
+        except OSError as fault:
+            raise StoreError(f"{self.path} could not be written to the disk: {fault}") from fault
+
+    def close(self) -> None:
+        """Close the file, which lets another process write it; closing again does nothing."""
+        if self._open:
+            self._open = False
+            os.close(self._file)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as fault:
+            raise StoreError(f"another process writes {self.path}") from fault
+
+    def _repair(self) -> tuple[int, int]:
+        data = self.path.read_bytes()
+        if len(data) < len(self._magic) and self._magic.startswith(data):
+            os.ftruncate(self._file, 0)
+            _write_all(self._file, self._magic)
+            return len(self._magic), 0
+        _check_magic(self.path, data, self._magic, self._kind)
+        ends = [end for _, end in _records(data, len(self._magic))]
+        end, sequence = ends[-1] if ends else len(self._magic), len(ends)
+        if end < len(data):
+            if _damaged(data, end, sequence):
+                raise StoreError(
+                    f"{self.path} is damaged at byte {end}, and whole records follow",
+                    hint="Nothing was changed. Restore the file, or move it away.",
+                )
+            os.ftruncate(self._file, end)
+        return end, sequence
+
+
+def read_records(path: Path, magic: bytes, kind: str) -> Iterator[bytes]:
+    """Yield the body of each whole record as the file is now; nothing is changed or locked.
+
+    Raises:
+        StoreError: there is no such file, or it has another format.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise StoreError(f"{path} cannot be read: {fault.strerror or fault}") from fault
+    if len(data) < len(magic) and magic.startswith(data):
+        return
+    _check_magic(path, data, magic, kind)
+    for body, _ in _records(data, len(magic)):
+        yield body
+
+
+def _check_magic(path: Path, data: bytes, magic: bytes, kind: str) -> None:
+    if not data.startswith(magic):
+        raise StoreError(f"{path} is not a {kind} of this version")
+
+
+def _record(body: bytes, sequence: int) -> bytes:
+    return _HEAD.pack(len(body), _checksum(sequence, body), sequence) + body
+
+
+def _checksum(sequence: int, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(_SEQUENCE.pack(sequence)))
+
+
+def _records(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each whole record with the offset of its end, up to the first that is not whole or not next."""
+    sequence = 0
+    while (body := _intact(data, start, sequence + 1)) is not None:
+        start, sequence = start + _HEAD.size + len(body), sequence + 1
+        yield body, start
+
+
+def _intact(data: bytes, start: int, least: int, most: int | None = None) -> bytes | None:
+    """Return the body of the record at `start` if it is whole and its sequence is from `least` to `most`."""
+    if start + _HEAD.size > len(data):
+        return None
+    length, checksum, sequence = _HEAD.unpack_from(data, start)
+    end = start + _HEAD.size + length
+    if not least <= sequence <= (most or least) or end > len(data):
+        return None
+    body = data[start + _HEAD.size : end]
+    return body if _checksum(sequence, body) == checksum else None
+
+
+def _damaged(data: bytes, start: int, sequence: int) -> bool:
+    """Tell a damaged record, with whole ones after it, from a torn last one, which may be cut off.
+
+    A record whose head is whole and that would reach beyond the file's end is torn: that is what a kill leaves.
+    Otherwise (power loss leaves zeros or rubbish) the rest is searched, so that nothing whole is ever cut off.
+    """
+    if start + _HEAD.size <= len(data):
+        length, _, found = _HEAD.unpack_from(data, start)
+        if found == sequence + 1 and length <= _LONGEST_BODY and start + _HEAD.size + length > len(data):
+            return False
+    most = sequence + len(data)
+    places = range(start, len(data) - _HEAD.size)
+    return any(_intact(data, at, sequence + 1, most) is not None for at in places)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
