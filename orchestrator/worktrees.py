@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,7 +222,7 @@ class Worktrees:
         for pointer in self._repository.common_dir.glob("worktrees/*/gitdir"):
             folder = Path(pointer.read_text().strip()).parent
             if folder.parent == self._home and not folder.exists():
-                shutil.rmtree(pointer.parent)  # git's record of what was that trash
+                self._forget(pointer.parent)  # git's record of what was that trash
         return sorted(place.name for place in self._home.iterdir() if place.is_dir())
 
     def _record_of(self, folder: Path) -> Path | None:
@@ -230,13 +231,20 @@ class Worktrees:
                 return pointer.parent
         return None
 
+    def _forget(self, record: Path) -> None:
+        """Remove git's record of a worktree at one stroke: a git that lists worktrees fails on one that is half gone."""
+        away = Path(tempfile.mkdtemp(prefix=".worktree-", dir=self._repository.runs_folder))
+        with contextlib.suppress(OSError):  # an agent may have taken it away
+            record.rename(away / "record")
+        shutil.rmtree(away, ignore_errors=True)  # which never follows a link
+
     def _discard(self, folder: Path) -> None:
         record = self._record_of(folder)
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
             for draft in self._repository.runs_folder.glob(".worktree-*"):
                 shutil.rmtree(draft)
             if record is not None:
-                shutil.rmtree(record)
+                self._forget(record)
         if folder.is_dir():
             shutil.rmtree(folder)
 
@@ -273,7 +281,7 @@ class Worktrees:
             folder.rename(trash)
         reached("worktree-trashed")
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
-            shutil.rmtree(admin, ignore_errors=True)  # which never follows a link
+            self._forget(admin)
         reached("worktree-forgotten")
         if trash.is_symlink():
             trash.unlink()

@@ -232,6 +232,7 @@ def test_only_commits_that_touch_a_common_path_are_ordered(tmp_path: Path) -> No
     changes: list[Change] = [
         {"start": file()}, {"x": file("1\n")}, {"y": file("2\n")}, {"x": file("3\n"), "y": None}, {"y/z": file("4\n")},
         {b"n\x01": file("5\n")}, {"n?": file("6\n")}, {"n1": file("7\n")}, {"y/z": None, "y": link("x")},
+        {"d/e/f": file("8\n")}, {"d/e/f": None}, {"d": file("9\n")},
     ]  # fmt: skip
     for change in changes:
         history.commit(change)
@@ -239,7 +240,8 @@ def test_only_commits_that_touch_a_common_path_are_ordered(tmp_path: Path) -> No
     tasks = yaml.safe_load((done.plan / "plan.yaml").read_text())["tasks"]
     number = {task["id"]: int(task["id"][1:].partition("-")[0]) for task in tasks}
     assert [number[task["id"]] for task in tasks] == list(range(1, len(changes)))
-    assert [[number[need] for need in task["needs"]] for task in tasks] == [[], [], [1, 2], [3], [], [5], [5], [3, 4]]
+    needs = [[number[need] for need in task["needs"]] for task in tasks]
+    assert needs == [[], [], [1, 2], [3], [], [5], [5], [3, 4], [], [9], [9, 10]]
 
 
 @pytest.fixture
