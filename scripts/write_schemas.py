@@ -34,7 +34,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         },
         "events.schema.json": {
             "$schema": DIALECT,
-            "title": "One line of a run's journal, and of `orch log --json`",
+            "title": "One event of a run: a record of its journal, and a line of `orch log --json`",
             **events,
         },
     }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.board import schema
 from orchestrator.errors import BoardError
 from orchestrator.model.claims import Grant, GrantState
+from orchestrator.model.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,14 +38,6 @@ __all__ = [
 ]
 
 _TEXT_LIMIT = 500
-_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
-    r"|(?:\x1b[\]P^_X]|[\x9d\x90\x9e\x9f\x98]).*?(?:\x07|\x1b\\|\x9c|$)"  # OSC, DCS and kin: titles, links
-    r"|\x1b[ -/]*[0-~]?",  # the short ones
-    re.DOTALL,
-)
-# Unicode categories: controls, invisible formats, half pairs, private, unassigned, line separators.
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -151,9 +144,7 @@ def last_words(document: Document) -> str:
 
 def clean(text: str, limit: int = _TEXT_LIMIT) -> str:
     """Return one line that is safe to print anywhere, of at most `limit` characters."""
-    spaced = (" " if c.isspace() else c for c in _SEQUENCE.sub("", text[: 4 * limit]))
-    safe = " ".join("".join(c for c in spaced if unicodedata.category(c) not in _UNSAFE).split())
-    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+    return clean_text(text, limit)
 
 
 def render(snapshot: Snapshot, *, width: int = 100, entries: int = 10) -> str:

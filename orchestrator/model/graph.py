@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-__all__ = ["Needs", "Reach", "ancestors", "dependants", "find_cycle", "tangles", "topological_order", "waves"]
+__all__ = ["Needs", "Reach", "find_cycle", "tangles", "topological_order", "waves"]
 
 Needs: TypeAlias = "Mapping[str, Iterable[str]]"
 
@@ -59,26 +59,6 @@ def waves(needs: Needs) -> list[tuple[str, ...]]:
     for name in known:
         groups[level[name]].append(name)
     return [tuple(group) for group in groups]
-
-
-def ancestors(needs: Needs) -> dict[str, frozenset[str]]:
-    """Return for each name all that it needs, directly or through others.
-
-    Raises:
-        ValueError: there is a cycle; the message shows it.
-    """
-    reach = Reach(needs)
-    return {name: reach.names(reach.above[name]) for name in needs}
-
-
-def dependants(needs: Needs) -> dict[str, frozenset[str]]:
-    """Return for each name all that need it, directly or through others.
-
-    Raises:
-        ValueError: there is a cycle; the message shows it.
-    """
-    reach = Reach(needs)
-    return {name: reach.names(reach.below[name]) for name in needs}
 
 
 class Reach:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Literal, NewType
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -72,7 +72,6 @@ __all__ = [
     "Step",
     "Strict",
     "Task",
-    "TaskId",
     "TaskLimits",
     "TodoSpec",
     "Track",
@@ -82,9 +81,6 @@ __all__ = [
     "repository_path",
     "spec_hash",
 ]
-
-TaskId = NewType("TaskId", str)
-"""The id of a task as the plan writes it: `[A-Za-z0-9][A-Za-z0-9._-]*`."""
 
 AgentKind = Literal["script", "command", "anthropic", "acp"]
 

@@ -7,19 +7,25 @@ import unicodedata
 
 __all__ = ["clean_text", "printable"]
 
-# Terminal sequences as a whole, or their harmless-looking rest stays behind: CSI (colours, cursor), OSC (titles, links).
-_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]")
-_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+# Terminal sequences as a whole, or their harmless-looking rest stays behind.
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
+    r"|(?:\x1b[\]P^_X]|[\x9d\x90\x9e\x9f\x98]).*?(?:\x07|\x1b\\|\x9c|$)"  # OSC, DCS and kin: titles, links
+    r"|\x1b[ -/]*[0-~]?",  # the short ones
+    re.DOTALL,
+)
+# Unicode categories: controls, invisible formats, half pairs, private, unassigned, line separators.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def clean_text(text: str, limit: int | None = None) -> str:
-    """Return text on one line: terminal sequences gone, control and direction characters and runs of spaces one space.
+    """Return text on one line: terminal sequences and invisible characters gone, runs of white space one space.
 
     With `limit`, at most so many characters; an ellipsis is the last of them if some were left out.
     """
     bounded = text if limit is None else text[: 4 * limit]
-    spaced = (" " if unicodedata.category(c) in _UNSAFE else c for c in _SEQUENCE.sub("", bounded))
-    line = " ".join("".join(spaced).split())
+    spaced = (" " if c.isspace() else c for c in _SEQUENCE.sub("", bounded))
+    line = " ".join("".join(c for c in spaced if unicodedata.category(c) not in _UNSAFE).split())
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 

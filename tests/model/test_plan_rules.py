@@ -188,7 +188,7 @@ def scoped_plans(draw: st.DrawFn) -> Plan:
 @settings(max_examples=150, deadline=None)
 def test_overlaps_are_exactly_what_two_unordered_tasks_can_both_write(loaded: Plan) -> None:
     shared = Scope(loaded.shared)
-    above = graph.ancestors({t.id: t.needs for t in loaded.tasks})
+    reach = graph.Reach({t.id: t.needs for t in loaded.tasks})
 
     def can_write(owned: tuple[str, ...], path: str) -> bool:
         return Scope(owned).matches(path) and not shared.matches(path) and path not in loaded.contracts.files
@@ -203,7 +203,7 @@ def test_overlaps_are_exactly_what_two_unordered_tasks_can_both_write(loaded: Pl
             assert can_write(loaded.owned(other), path)
             reported[one.id, other.id] = path
     for one, other in combinations(loaded.tasks, 2):
-        ordered = one.id in above[other.id] or other.id in above[one.id]
+        ordered = reach.ordered(one.id, other.id)
         meet = any(can_write(loaded.owned(one), path) and can_write(loaded.owned(other), path) for path in PATHS)
         if ordered:
             assert (one.id, other.id) not in reported

@@ -16,7 +16,7 @@ from orchestrator.model.text import clean_text, printable
         ("\x1b]0;owned\x07title", "title"),
         ("\x1b]8;;http://x\x1b\\\\link", "\\link"),
         ("two\nlines\tand\u2028more", "two lines and more"),
-        ("right\u202eto left\u200b", "right to left"),
+        ("right\u202eto left\u200b", "rightto left"),
         ("", ""),
     ],
 )
