@@ -162,12 +162,17 @@ def _table(rows: list[list[str]], width: int) -> Iterable[str]:
 
 
 def _next_steps(report: Report, landed: list[TaskReport]) -> Iterable[str]:
+    steps = {}
+    if any(t["status"] in {"cancelled", "blocked"} for t in report["tasks"]):
+        steps[f"orch resume {report['run']}"] = "go on with what was cut off"
     if landed:
+        steps[f"orch blame --task {landed[0]['id']}"] = "which lines a task wrote"
+        steps["orch blame PATH:LINE"] = "which task, agent and model wrote a line"
+    if steps:
+        room = max(map(len, steps))
         yield "Next:"
-        yield f"  orch blame --task {landed[0]['id']}    which lines a task wrote"
-        yield "  orch blame PATH:LINE    which task, agent and model wrote a line"
+        yield from (f"  {command:{room}}  {what}" for command, what in steps.items())
     lost = [t for t in report["tasks"] if t["status"] != "landed" and t["files"]]
     if lost:
         yield "Not landed, and kept:"
-        for task in lost:
-            yield f"  git diff {report['base']['branch']}...{task['branch']}"
+        yield from (f"  git diff {report['base']['branch']}...{task['branch']}" for task in lost)

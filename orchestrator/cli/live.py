@@ -32,11 +32,19 @@ class Display:
         self._last_words: dict[str, str] = {}
         self._since: dict[str, float] = {}
         self._state = RunState()
+        self._console: Any = None
         self._live: Any = None
         if not plain:
+            from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(get_renderable=lambda: self._table(self._state), refresh_per_second=4, transient=True)
+            self._console = Console(file=self._stream)
+            self._live = Live(
+                console=self._console,
+                get_renderable=lambda: self._table(self._state),
+                refresh_per_second=4,
+                transient=True,
+            )
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -65,7 +73,7 @@ class Display:
         if self._live is not None:
             from rich.text import Text
 
-            self._live.console.print(Text(line))
+            self._console.print(Text(line))
         else:
             self._print(line)
 
@@ -80,12 +88,12 @@ class Display:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, title=self._title(state), title_justify="left")
+        table = Table(box=None, pad_edge=False, title=self._title(state), title_justify="left", title_style="bold")
         for heading in ("task", "state", "gen", "for"):
             table.add_column(heading, no_wrap=True, min_width=len(heading))
         table.add_column("last words", no_wrap=True, overflow="ellipsis", ratio=1)
         active = [(k, t) for k, t in state.tasks.items() if t.status in _ACTIVE]
-        room = max(self._live.console.height // 2 - 2, 1)
+        room = max(self._console.height // 2 - 2, 1)
         for task_id, task in active[:room]:
             words = clean_text(self._last_words.get(task_id, ""), 60)
             status = Text(task.status.value, style=_STYLE[task.status])
