@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.model import events as happened
+from orchestrator.model.claims import GrantState
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.board.hub import Hub
     from orchestrator.git.repository import Repository
     from orchestrator.model.boundary import Boundary
-    from orchestrator.model.events import Event
     from orchestrator.planfile import LoadedPlan
     from orchestrator.worktrees import Worktrees
 
@@ -39,7 +41,23 @@ class RunContext:
     hub: Hub
     agents: Mapping[str, Agent]
     boundaries: Mapping[str, Boundary]
-    emit: Callable[[Event], None]
+    emit: Callable[[happened.Event], None]
     settle: Callable[[], Awaitable[None]]
     stop_agents: asyncio.Event
     stop_gates: asyncio.Event
+
+    def refuse(
+        self, task: str, generation: int, reason: str, feedback: str = "", *, stopped: bool = False, final: bool = False
+    ) -> None:
+        """Give a generation up: its claim ends, and the next one is told why (`model.events.Refused`)."""
+        self.hub.release(task, GrantState.FAILED if final else GrantState.OPEN, note=reason)
+        self.emit(
+            happened.Refused(
+                task=task,
+                generation=generation,
+                reason=reason,
+                feedback=feedback or reason,
+                final=final,
+                stopped=stopped,
+            )
+        )

@@ -18,7 +18,6 @@ from orchestrator.errors import BoardError, GitError, WorkspaceError
 from orchestrator.files import write_whole
 from orchestrator.git import change
 from orchestrator.model import events as happened
-from orchestrator.model.claims import GrantState
 from orchestrator.model.feedback import feedback_on, first_error
 from orchestrator.model.outcome import OutcomeStatus
 from orchestrator.model.plan import spec_hash
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.model.state import TaskState
     from orchestrator.worktrees import Captured, Workspace
 
-__all__ = ["Attempt", "attempt", "branch_of", "keep", "note_kept", "refuse"]
+__all__ = ["Attempt", "attempt", "branch_of", "keep", "note_kept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +60,10 @@ class Attempt:
     def branch(self) -> str:
         """The branch that keeps its work."""
         return branch_of(self.context.run, self.task.id, self.generation)
+
+    def refuse(self, reason: str, feedback: str, *, stopped: bool = False, final: bool = False) -> None:
+        """Give this generation up; `stopped` if its work is not to blame, `final` if another would end the same way."""
+        self.context.refuse(self.task.id, self.generation, reason, feedback, stopped=stopped, final=final)
 
     def note_process(self, pid: int) -> None:
         """Write down a process of this attempt, so that whoever takes the run over can end it."""
@@ -112,7 +115,7 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
             except (GitError, WorkspaceError) as error:
                 said = error.stderr if isinstance(error, GitError) else error.message
                 space.keep = f"git cannot take in what the agent left ({said.strip()})"
-                refuse(this, f"git cannot take in what the agent left: {said.strip()}", said)
+                this.refuse(f"git cannot take in what the agent left: {said.strip()}", said)
                 return
             reached("work-captured")
             commit = await asyncio.to_thread(keep, this, space, captured, outcome)
@@ -121,11 +124,11 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
         if not outcome.done:
             stopped = outcome.status is OutcomeStatus.STOPPED
             reason = f"the agent {outcome.status}: {outcome.reason}"
-            refuse(this, reason, outcome.reason, stopped=stopped, final=outcome.final)
+            this.refuse(reason, outcome.reason, stopped=stopped, final=outcome.final)
             return
         failed = [check for check in await asyncio.to_thread(_check, this, captured) if not check.passed]
         if failed:
-            refuse(this, f"check {failed[0].name} failed: {first_error(failed[0])}", feedback_on(failed))
+            this.refuse(f"check {failed[0].name} failed: {first_error(failed[0])}", feedback_on(failed))
             return
         await seat.submit(task.id, generation, commit)
         files = len(captured.changes)
@@ -243,21 +246,6 @@ def _check(this: Attempt, captured: Captured) -> list[CheckResult]:
             happened.Checked(task=this.task.id, generation=this.generation, stage="submission", result=result)
         )
     return results
-
-
-def refuse(this: Attempt, reason: str, feedback: str, *, stopped: bool = False, final: bool = False) -> None:
-    """Give this generation up, and let the next one begin with the feedback; `stopped` if its work is not to blame."""
-    this.context.hub.release(this.task.id, GrantState.OPEN, note=reason)
-    this.context.emit(
-        happened.Refused(
-            task=this.task.id,
-            generation=this.generation,
-            reason=reason,
-            feedback=feedback or reason,
-            stopped=stopped,
-            final=final,
-        )
-    )
 
 
 def _content_hash(changes: Iterable[Change]) -> str:

@@ -125,7 +125,4 @@ class Driver:
     def _refuse(self, task_id: str, generation: int, error: Exception, *, final: bool) -> None:
         """Give a generation up for a fault of the machine (a full disk, a branch deleted by hand): the others go on."""
         reason = f"{error} {error.hint}".strip() if isinstance(error, OrchestratorError) else str(error)
-        self.context.hub.release(task_id, GrantState.FAILED if final else GrantState.OPEN, note=reason)
-        self.recorder.emit(
-            happened.Refused(task=task_id, generation=generation, reason=reason, feedback=reason, final=final)
-        )
+        self.context.refuse(task_id, generation, reason, final=final)

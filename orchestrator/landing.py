@@ -63,10 +63,10 @@ class Landing:
                     self._landed(task, generation, candidate, tree, time.monotonic() - started)
                     return
             except (BaseBranchError, ClaimRefused) as error:
-                self._refuse(task, generation, error.message, f"{error.message} {error.hint}", final=True)
+                self._context.refuse(task.id, generation, error.message, f"{error.message} {error.hint}", final=True)
                 return
-        self._refuse(
-            task, generation, f"{self._context.base.name} was moved by somebody else {_TRIES} times", "", final=True
+        self._context.refuse(
+            task.id, generation, f"{self._context.base.name} was moved by somebody else {_TRIES} times", "", final=True
         )
 
     def _tell_if_moved(self, tip: CommitId, state: RunState) -> None:
@@ -90,7 +90,9 @@ class Landing:
             )
             result = CheckResult(name="merge", violations=found)
             self._tell(task, generation, result)
-            self._refuse(task, generation, f"conflict in {', '.join(merged.conflicts[:3])}", feedback_on([result]))
+            self._context.refuse(
+                task.id, generation, f"conflict in {', '.join(merged.conflicts[:3])}", feedback_on([result])
+            )
             return None
         candidate = await asyncio.to_thread(self._commit, task, merged.tree, tip, commit)
         results = await asyncio.to_thread(self._check, task, tip, merged.tree, state)
@@ -102,7 +104,7 @@ class Landing:
             stopped = self._context.stop_gates.is_set()
             how = "was stopped" if stopped else f"failed on the merged tree: {first_error(failed[0])}"
             reason, final = f"check {failed[0].name} {how}", any(is_missing(r) for r in failed)
-            self._refuse(task, generation, reason, feedback_on(failed), stopped=stopped, final=final)
+            self._context.refuse(task.id, generation, reason, feedback_on(failed), stopped=stopped, final=final)
             return None
         return candidate
 
@@ -162,18 +164,3 @@ class Landing:
 
     def _tell(self, task: Task, generation: int, result: CheckResult) -> None:
         self._context.emit(happened.Checked(task=task.id, generation=generation, stage="landing", result=result))
-
-    def _refuse(
-        self, task: Task, generation: int, reason: str, feedback: str, *, final: bool = False, stopped: bool = False
-    ) -> None:
-        self._context.hub.release(task.id, GrantState.FAILED if final else GrantState.OPEN, note=reason)
-        self._context.emit(
-            happened.Refused(
-                task=task.id,
-                generation=generation,
-                reason=reason,
-                feedback=feedback or reason,
-                final=final,
-                stopped=stopped,
-            )
-        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from orchestrator.crew import Attempt, keep, note_kept, refuse
+from orchestrator.crew import Attempt, keep, note_kept
 from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git import query
 from orchestrator.git.parse import CommitId
@@ -108,7 +108,7 @@ async def _end_attempt(context: RunContext, task_id: str, task: TaskState) -> No
         space = await context.worktrees.adopt(this.name, this.commit)
         if space is not None:
             await _keep_all(this, space)
-    refuse(this, _CUT_SHORT, f"The attempt was cut short: {_CUT_SHORT}. Go on from what it left.", stopped=True)
+    this.refuse(_CUT_SHORT, f"The attempt was cut short: {_CUT_SHORT}. Go on from what it left.", stopped=True)
 
 
 def _briefing(context: RunContext, name: str) -> str:

@@ -133,10 +133,11 @@ def summary_of(report: Report, width: int) -> Iterator[str]:
     yield from _table([_row(task) for task in tasks], width)
     yield ""
     timings = report["timings"]
-    phases = ", ".join(
-        f"{name} {seconds:.1f} s" for name, seconds in timings.items() if name not in {"total", "landing"}
+    spent = {name: s for name, s in timings.items() if name not in {"total", "landing"} and s >= 0.05}
+    phases = (
+        "; added up over the tasks: " + ", ".join(f"{name} {s:.1f} s" for name, s in spent.items()) if spent else ""
     )
-    yield f"Time: {timings['total']:.1f} s in all; added up over the tasks: {phases}."
+    yield f"Time: {timings['total']:.1f} s in all{phases}."
     if report["cost_usd"]:
         yield f"Cost: ${report['cost_usd']:.2f}"
     yield f"Report and transcripts: {report['folder']}"
