@@ -126,8 +126,10 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
             reason = f"the agent {outcome.status}: {outcome.reason}"
             this.refuse(reason, outcome.reason, stopped=stopped, final=outcome.final)
             return
-        failed = [check for check in await asyncio.to_thread(_check, this, captured) if not check.passed]
-        if failed:
+        results = await asyncio.to_thread(_check, this, captured)
+        for result in results:
+            context.emit(happened.Checked(task=task.id, generation=generation, stage="submission", result=result))
+        if failed := [result for result in results if not result.passed]:
             this.refuse(f"check {failed[0].name} failed: {first_error(failed[0])}", feedback_on(failed))
             return
         await seat.submit(task.id, generation, commit)
@@ -234,17 +236,13 @@ def note_kept(this: Attempt, commit: CommitId, files: int) -> None:
 
 
 def _check(this: Attempt, captured: Captured) -> list[CheckResult]:
-    """Run the checks that need no other task's work, and say what each found."""
+    """Run the checks that need no other task's work."""
     git = this.context.repository.objects
     entries = [e for e in this.context.loaded.plan.contracts.implementations if e.task == this.task.id]
     boundary = this.context.boundaries[this.task.id]
     results = [check_boundary(git, captured.changes, boundary, by_the_way=captured.agent_changes)]
     if entries:
         results.append(check_contracts(git, captured.tree, entries))
-    for result in results:
-        this.context.emit(
-            happened.Checked(task=this.task.id, generation=this.generation, stage="submission", result=result)
-        )
     return results
 
 

@@ -6,6 +6,7 @@ Crew and landing know nothing of each other: work is submitted by one event, and
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class Recorder:
     tell: Callable[[happened.Event, RunState], None]
     journal: Journal | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    thread: int = field(default_factory=threading.get_ident)
 
     async def settle(self) -> None:
         """Wait until everything that was written down is on the disk; who waits at the same time shares one write."""
@@ -50,7 +52,11 @@ class Recorder:
             await asyncio.to_thread(self.journal.sync)
 
     def emit(self, event: happened.Event) -> None:
-        """Write an event down, fold it in, and tell it."""
+        """Write an event down, fold it in, and tell it; only ever from the thread of the event loop.
+
+        Two threads at once would write two records with one number, and fold one event into a state without the other.
+        """
+        assert threading.get_ident() == self.thread, "events are emitted by the event loop's thread"
         if self.journal is not None:
             self.journal.append(event)
         self.state = fold(self.state, event)

@@ -3,7 +3,7 @@
 The file begins with eight bytes that name the format. Each record is `length u32 | crc32 u32 | sequence u64 | body`;
 numbers are big-endian, the length is the body's, the checksum is over sequence and body, and sequences count from 1
 without a gap. A killed writer leaves whole records and at most one torn one at the end, which the next opening cuts off.
-An append reaches the operating system before it returns; `sync` forces it to the disk.
+An append reaches the operating system before it returns; `sync` forces it to the disk. One thread appends; any may sync.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import struct
+import threading
 import zlib
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class RecordFile:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._open = True
         self._synced = True
+        self._syncing = threading.Lock()
         try:
             self._lock()
             self._end, self._sequence = self._repair()
@@ -82,13 +84,14 @@ class RecordFile:
         Raises:
             StoreError: the disk did not take it.
         """
-        if self._synced or not self._open:
-            return
-        self._synced = True  # what is appended from now on sets it back, and is synced by its own caller
-        try:
-            getattr(os, "fdatasync", os.fsync)(self._file)  # macOS has no fdatasync
-        except OSError as fault:
-            raise StoreError(f"{self.path} could not be written to the disk: {fault}") from fault
+        with self._syncing:  # whoever comes while another waits for the disk waits too, and finds it done
+            if self._synced or not self._open:
+                return
+            self._synced = True  # what is appended from now on sets it back, and is synced by its own caller
+            try:
+                getattr(os, "fdatasync", os.fsync)(self._file)  # macOS has no fdatasync
+            except OSError as fault:
+                raise StoreError(f"{self.path} could not be written to the disk: {fault}") from fault
 
     def close(self) -> None:
         """Close the file, which lets another process write it; closing again does nothing."""

@@ -32,7 +32,7 @@ _CUT_SHORT = "its orchestrator ended before it did"
 async def reconcile(context: RunContext, state: RunState) -> None:
     """Settle everything that was under way, and say so in events; the run can then go on as if it had never stopped."""
     await _end_processes(context, state)
-    await asyncio.to_thread(_settle_base, context, state)
+    _settle_base(context, state)
     for task_id, task in state.tasks.items():
         if task.status is TaskStatus.WORKING:
             await _end_attempt(context, task_id, task)
