@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from functools import cache
@@ -84,3 +85,11 @@ def test_asking_for_help_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    root = PACKAGE.parent
+    promises = "".join(page.read_text() for page in (root / "contracts" / "behaviors").glob("*.md"))
+    named = re.findall(r"(tests/[\w/]+\.py)::(test_\w+)", promises)
+    assert named
+    assert [f"{file}::{test}" for file, test in named if f"def {test}(" not in (root / file).read_text()] == []
