@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.common import json_option, open_repository
+from orchestrator.cli.common import json_option, open_repository, repo_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +21,21 @@ __all__ = ["check", "plan"]
 
 @click.command()
 @click.argument("plan_path", metavar="PLAN", type=click.Path(path_type=Path))
+@repo_option
 @json_option
-def check(*, plan_path: Path, as_json: bool) -> None:
+def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     """Name all that is wrong with PLAN, and show its order."""
     from orchestrator.agents.registry import agents_of
+    from orchestrator.base_branch import open_base
     from orchestrator.model.graph import waves
     from orchestrator.planfile import load_plan
+    from orchestrator.worktrees import worktrees_home
 
     loaded = load_plan(plan_path)
     agents_of(loaded.plan, loaded.path.name)
+    if repo is not None:  # a plan can be read without a repository; with one, its base branch must be there
+        repository = open_repository(repo)
+        open_base(repository, loaded.plan.base, worktrees_home(repository))
     order = waves({task.id: task.needs for task in loaded.plan.tasks})
     if as_json:
         click.echo(

@@ -95,3 +95,8 @@ def test_a_right_plan_is_shown_in_the_order_it_can_run(tmp_path: Path) -> None:
     assert said.code == 0
     assert "Wave 1: A\nWave 2: B" in said.out
     assert orch("check", tmp_path / "plan.yaml", "--json", cwd=tmp_path).json["waves"] == [["A"], ["B"]]
+    repo = make_repo(tmp_path / "repo")
+    assert orch("check", tmp_path / "plan.yaml", "--repo", repo.path, cwd=tmp_path).code == 0
+    (tmp_path / "plan.yaml").write_text("version: 1\nname: x\nbase: gone\ntasks: [{id: A, writes: [a], steps: []}]\n")
+    said = orch("check", tmp_path / "plan.yaml", "--repo", repo.path, cwd=tmp_path)
+    assert (said.code, "no branch gone" in said.err) == (2, True)
