@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import IO
 
-__all__ = ["folder_id", "open_new", "write_whole"]
+__all__ = ["delete", "folder_id", "open_new", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -35,3 +36,11 @@ def folder_id(path: Path) -> tuple[int, int] | None:
         return None
     found = path.lstat()
     return found.st_dev, found.st_ino
+
+
+def delete(path: Path) -> None:
+    """Delete a file or a whole folder, as far as it can be; of a link only the link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)

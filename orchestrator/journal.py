@@ -15,7 +15,7 @@ from orchestrator.effects import reached
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.model.events import Resumed, RunEnded, RunStarted, event_as_json, event_from_json
 from orchestrator.model.state import RunState, fold
-from orchestrator.record_file import RecordFile, read_records
+from orchestrator.record_file import RecordFile, is_locked, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,11 +96,7 @@ def follow_journal(path: Path) -> Iterator[tuple[float, Event]]:
 
 def is_free(path: Path) -> bool:
     """Tell whether no process is working on the run."""
-    try:
-        RecordFile(path, _MAGIC, _KIND).close()
-    except StoreError:
-        return False
-    return True
+    return not is_locked(path)
 
 
 def state_in(path: Path) -> RunState:

@@ -65,9 +65,8 @@ class Landing:
             except (BaseBranchError, ClaimRefused) as error:
                 self._context.refuse(task.id, generation, error.message, f"{error.message} {error.hint}", final=True)
                 return
-        self._context.refuse(
-            task.id, generation, f"{self._context.base.name} was moved by somebody else {_TRIES} times", "", final=True
-        )
+        reason = f"{self._context.base.name} was moved by somebody else {_TRIES} times"
+        self._context.refuse(task.id, generation, reason, final=True)
 
     def _tell_if_moved(self, tip: CommitId, state: RunState) -> None:
         """Say it once when the branch is not where this run last moved it: a person, or an agent that should not have."""
@@ -96,10 +95,10 @@ class Landing:
             return None
         candidate = await asyncio.to_thread(self._commit, task, merged.tree, tip, commit)
         results = await asyncio.to_thread(self._check, task, tip, merged.tree, state)
-        results += await self._gates(task, generation, candidate, merged.tree)
-        if not self._context.stop_gates.is_set():  # a gate that we stopped gave no verdict
-            for result in results:
-                self._tell(task, generation, result)
+        for result in results:
+            self._tell(task, generation, result)
+        if all(result.passed for result in results):  # what may not land is not worth a gate
+            results = await self._gates(task, generation, candidate, merged.tree)
         if failed := [r for r in results if not r.passed]:
             stopped = self._context.stop_gates.is_set()
             how = "was stopped" if stopped else f"failed on the merged tree: {first_error(failed[0])}"
@@ -130,7 +129,7 @@ class Landing:
         return [*results, check_contracts(git, tree, entries)] if entries else results
 
     async def _gates(self, task: Task, generation: int, candidate: CommitId, tree: TreeId) -> list[CheckResult]:
-        """Run the gates on the candidate, up to the first that fails.
+        """Run the gates on the candidate, up to the first that fails, and tell each verdict as it comes.
 
         Raises:
             TreeChangedAfterGate: the gate folder does not hold the candidate's tree.
@@ -152,6 +151,8 @@ class Landing:
                 stop=self._context.stop_gates,
             )
             results.append(result)
+            if not self._context.stop_gates.is_set():  # a gate that we stopped gave no verdict
+                self._tell(task, generation, result)
             if not result.passed:
                 break
         return results

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["RecordFile", "read_records"]
+__all__ = ["RecordFile", "is_locked", "read_records"]
 
 _HEAD = struct.Struct(">IIQ")
 _SEQUENCE = struct.Struct(">Q")
@@ -122,6 +122,18 @@ class RecordFile:
                 )
             os.ftruncate(self._file, end)
         return end, sequence
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a process has the file open for writing; nothing is changed."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def read_records(path: Path, magic: bytes, kind: str) -> Iterator[bytes]:

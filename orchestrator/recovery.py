@@ -32,11 +32,11 @@ _CUT_SHORT = "its orchestrator ended before it did"
 async def reconcile(context: RunContext, state: RunState) -> None:
     """Settle everything that was under way, and say so in events; the run can then go on as if it had never stopped."""
     await _end_processes(context, state)
-    _settle_base(context, state)
+    landed = _settle_base(context, state)
     for task_id, task in state.tasks.items():
         if task.status is TaskStatus.WORKING:
             await _end_attempt(context, task_id, task)
-        elif task.status is TaskStatus.LANDING and not _has_landed(context, state, task_id):
+        elif task.status is TaskStatus.LANDING and task_id != landed:
             assert task.submitted is not None, "only submitted work is landed"
             context.emit(
                 happened.Submitted(
@@ -60,11 +60,11 @@ async def _end_processes(context: RunContext, state: RunState) -> None:
             context.emit(happened.Noticed(text=f"The process {pid} of this run ran on and was ended."))
 
 
-def _settle_base(context: RunContext, state: RunState) -> None:
-    """Finish, or take back, a move of the base branch that was under way."""
+def _settle_base(context: RunContext, state: RunState) -> str | None:
+    """Finish, or take back, a move of the base branch that was under way; return the task that has landed by it."""
     moving = state.moving
     if moving is None:
-        return
+        return None
     old, new = CommitId(moving.old), CommitId(moving.new)
     if not _is_on_base(context, moving.new):
         context.base.take_back(old, new)
@@ -79,15 +79,13 @@ def _settle_base(context: RunContext, state: RunState) -> None:
             happened.Landed(task=moving.task, generation=generation, commit=moving.new, tree=tree, seconds=0.0)
         )
         context.hub.release(moving.task, GrantState.DONE, commit=moving.new)
+        return moving.task
+    return None
 
 
 def _is_on_base(context: RunContext, commit: str) -> bool:
     tip = context.base.find_tip()
     return tip is not None and query.is_ancestor(context.repository.own, commit, tip)
-
-
-def _has_landed(context: RunContext, state: RunState, task_id: str) -> bool:
-    return state.moving is not None and state.moving.task == task_id and _is_on_base(context, state.moving.new)
 
 
 async def _end_attempt(context: RunContext, task_id: str, task: TaskState) -> None:

@@ -1,9 +1,9 @@
 """One isolated worktree an attempt: made, handed out, taken in, and removed only when everything in it is kept elsewhere.
 
-Rules, each from work that other tools lost: outside the repository's folder and inside no other worktree; `worktree add`
-under one lock for the repository, without tracking and without checkout; the orchestrator commits what it finds, through
-an index of its own that the agent never saw, so that no flag in the agent's index can hide a file; there is no `rm -rf` as
-a way out: what cannot be proved to be kept stays where it is, and the run says so.
+Rules, each from work that other tools lost: outside the repository's folder and inside no other worktree; registered with
+git under one lock for the repository, on no branch and without git's own checkout; the orchestrator commits what it finds,
+through an index of its own that the agent never saw, so that no flag in the agent's index can hide a file; there is no
+`rm -rf` as a way out: what cannot be proved to be kept stays where it is, and the run says so.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.effects import reached
 from orchestrator.errors import UsageError, WorkspaceError
-from orchestrator.files import folder_id
+from orchestrator.files import delete, folder_id
 from orchestrator.git import change, query
 from orchestrator.git.parse import decode
 from orchestrator.intake import refuse_another_folder, refuse_what_git_cannot_take
@@ -218,16 +218,16 @@ class Worktrees:
         if not self._home.is_dir():
             return []
         for trash in self._home.glob(".*.trash"):
-            shutil.rmtree(trash)
+            delete(trash)
         for pointer in self._repository.common_dir.glob("worktrees/*/gitdir"):
-            folder = Path(pointer.read_text().strip()).parent
+            folder = Path(pointer.read_text(errors="replace").strip()).parent
             if folder.parent == self._home and not folder.exists():
                 self._forget(pointer.parent)  # git's record of what was that trash
         return sorted(place.name for place in self._home.iterdir() if place.is_dir())
 
     def _record_of(self, folder: Path) -> Path | None:
         for pointer in self._repository.common_dir.glob("worktrees/*/gitdir"):
-            if pointer.read_text().strip() == f"{folder}/.git":
+            if pointer.read_text(errors="replace").strip() == f"{folder}/.git":
                 return pointer.parent
         return None
 
@@ -236,17 +236,16 @@ class Worktrees:
         away = Path(tempfile.mkdtemp(prefix=".worktree-", dir=self._repository.runs_folder))
         with contextlib.suppress(OSError):  # an agent may have taken it away
             record.rename(away / "record")
-        shutil.rmtree(away, ignore_errors=True)  # which never follows a link
+        delete(away)
 
     def _discard(self, folder: Path) -> None:
         record = self._record_of(folder)
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
             for draft in self._repository.runs_folder.glob(".worktree-*"):
-                shutil.rmtree(draft)
+                delete(draft)
             if record is not None:
                 self._forget(record)
-        if folder.is_dir():
-            shutil.rmtree(folder)
+        delete(folder)
 
     @asynccontextmanager
     async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
@@ -283,9 +282,7 @@ class Worktrees:
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
             self._forget(admin)
         reached("worktree-forgotten")
-        if trash.is_symlink():
-            trash.unlink()
-        shutil.rmtree(trash, ignore_errors=True)
+        delete(trash)
         reached("worktree-removed")
 
 

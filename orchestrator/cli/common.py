@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -12,11 +13,15 @@ import click
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from orchestrator.git.repository import Repository
+    from orchestrator.model.state import RunState
 
-__all__ = ["json_option", "open_repository", "repo_option", "run_folder", "run_folders", "say"]
+__all__ = ["json_option", "open_repository", "remembered", "repo_option", "run_folder", "run_folders", "say"]
+
+
+_LOOKED_AT = 50  # of the runs, when one is looked for by what became of it
 
 
 def repo_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,6 +52,16 @@ def open_repository(repo: Path | None) -> Repository:
 def run_folders(repository: Repository) -> list[Path]:
     """Return the folders of the runs that this repository remembers, newest first."""
     return [folder for folder in repository.runs() if (folder / "journal").is_file()]
+
+
+def remembered(repository: Repository) -> Iterator[tuple[Path, RunState]]:
+    """Yield folder and state of the newest runs, newest first; one whose journal cannot be read is passed over."""
+    from orchestrator.errors import StoreError
+    from orchestrator.journal import state_in
+
+    for folder in run_folders(repository)[:_LOOKED_AT]:
+        with contextlib.suppress(StoreError):
+            yield folder, state_in(folder / "journal")
 
 
 def run_folder(repository: Repository, run: str | None) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.common import json_option, open_repository, repo_option, run_folder, run_folders, say
+from orchestrator.cli.common import json_option, open_repository, remembered, repo_option, run_folder, say
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,12 +121,10 @@ def blame(*, place: str | None, task: str | None, rev: str | None, repo: Path | 
 
 def _base_of_newest_run(repository: Repository) -> str:
     from orchestrator.git import query
-    from orchestrator.journal import state_in
 
-    for folder in run_folders(repository):
-        started = state_in(folder / "journal").started
-        if started is not None and query.tip(repository.own, started.base):
-            return f"refs/heads/{started.base}"
+    for _, state in remembered(repository):
+        if state.started is not None and query.tip(repository.own, state.started.base):
+            return f"refs/heads/{state.started.base}"
     return "HEAD"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.common import json_option, open_repository, repo_option, run_folder, run_folders, say
+from orchestrator.cli.common import json_option, open_repository, remembered, repo_option, run_folder, say
 from orchestrator.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["resume", "run"]
 
-_LOOKED_AT = 50  # of the newest runs, when one is to be gone on with
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -36,7 +35,7 @@ jobs_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Run a plan.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option(
     "--mode", type=click.Choice(["worktree"]), default="worktree", show_default=True, help="How agents share the work."
@@ -72,7 +71,7 @@ def run(
     )
 
 
-@click.command()
+@click.command(short_help="Go on with a run that was ended or killed.")
 @click.argument("run", required=False)
 @jobs_option
 @repo_option
@@ -106,10 +105,9 @@ def _execute(begin: Callable[[Recorder], Run], *, as_json: bool) -> int:
 
 def _unfinished(repository: Repository, loaded: LoadedPlan) -> Path | None:
     """Return the newest run of this plan that was begun, has not ended, and that nobody is working on."""
-    from orchestrator.journal import is_free, state_in
+    from orchestrator.journal import is_free
 
-    for folder in run_folders(repository)[:_LOOKED_AT]:
-        state = state_in(folder / "journal")
+    for folder, state in remembered(repository):
         same = state.started is not None and state.started.plan == loaded.plan.name
         if same and state.ended is None and is_free(folder / "journal"):
             return folder
@@ -117,10 +115,9 @@ def _unfinished(repository: Repository, loaded: LoadedPlan) -> Path | None:
 
 
 def _newest_open(repository: Repository) -> Path:
-    from orchestrator.journal import is_free, state_in
+    from orchestrator.journal import is_free
 
-    for folder in run_folders(repository)[:_LOOKED_AT]:
-        state = state_in(folder / "journal")
+    for folder, state in remembered(repository):
         if (state.ended is None or state.ended.status != "landed") and state.started and is_free(folder / "journal"):
             return folder
     raise UsageError("No run in this repository has work left.", hint="Start one with `orch run PLAN`.")

@@ -116,7 +116,8 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             state = replace(state, tasks={**state.tasks, event.task: task})
             if isinstance(event, happened.Landed):
                 return replace(state, moved_to=event.commit, moving=None)
-            return replace(state, moving=None) if isinstance(event, happened.Refused) else state
+            over = isinstance(event, happened.Refused) and state.moving is not None and state.moving.task == event.task
+            return replace(state, moving=None) if over else state
 
 
 def _reopened(task: TaskState) -> TaskState:

@@ -46,6 +46,32 @@ EXPECTED = [
 ]
 
 
+OTHERS = {
+    "two tasks may write one path": (
+        "tasks: [{id: A, writes: ['src/*.py'], steps: []}, {id: B, writes: ['src/a*'], steps: []}]", "both write 'src/a",
+    ),
+    "a task outside its track": (
+        "tracks: {t: {owns: [a/**]}}\ntasks: [{id: A, track: t, writes: [b/x], steps: []}]", "b/x",
+    ),
+    "a patch that leaves the plan's folder": ("tasks: [{id: A, writes: [a], steps: [{patch: ../p}]}]", "../p"),
+    "an unknown step": ("tasks: [{id: A, writes: [a], steps: [{wriet: x}]}]", "wriet"),
+    "an unknown todo": ("tasks: [{id: A, writes: [a], steps: [{claim: x}]}]", "'x'"),
+    "a number where text is wanted": ("tasks: [{id: 12, writes: [a], steps: []}]", "12"),
+    "a doubled key": ("tasks: [{id: A, id: B, writes: [a], steps: []}]", "id"),
+    "no YAML at all": ("tasks: [", "plan.yaml:4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_other_faults_of_a_plan(tmp_path: Path, case: str) -> None:
+    text, words = OTHERS[case]
+    repo = make_repo(tmp_path / "repo")
+    (tmp_path / "plan.yaml").write_text(f"version: 1\nname: x\n{text}\n")
+    said = orch("run", tmp_path / "plan.yaml", cwd=repo.path)
+    assert (said.code, words in said.err, "plan.yaml:" in said.err) == (3, True, True), said.err
+    assert repo.git("for-each-ref").count("\n") == 0
+
+
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_every_fault_is_named_at_once_and_nothing_is_touched(tmp_path: Path, command: str) -> None:
     repo = make_repo(tmp_path / "repo")

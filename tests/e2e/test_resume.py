@@ -141,3 +141,37 @@ def test_an_interrupted_run_goes_on_and_an_unfinished_one_is_offered(tmp_path: P
     assert (nothing.code, "No run in this repository has work left" in nothing.err) == (2, True)
     log = orch("log", "r", "--follow", cwd=repo.path)
     assert log.out.count("Going on with the base branch") == 2
+
+
+def test_a_run_whose_journal_is_damaged_stands_in_nobodys_way(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "repo")
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["A"], "steps": [{"write": {"path": "A", "text": "a"}}]}])
+    assert orch("run", plan, "--run", "old", cwd=repo.path).code == 0
+    (repo.path / ".git/orch/old/journal").write_bytes(b"something else")
+    assert orch("run", plan, "--run", "new", cwd=repo.path).code == 0
+    assert orch("run", plan, cwd=repo.path).code == 0
+    assert orch("blame", "A", "--json", cwd=repo.path).json["task"] == "A"
+    said = orch("status", "old", cwd=repo.path)
+    assert (said.code, "is not a journal of this version" in said.err) == (70, True)
+
+
+def test_a_link_in_the_place_of_a_dead_runs_gate_folder_is_not_followed(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "repo")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("mine")
+    plan = write_plan(
+        tmp_path / "p",
+        [
+            {
+                "id": "A",
+                "writes": ["A"],
+                "steps": [{"run": f"rm -rf ../gate; ln -s {tmp_path}/precious ../gate; echo a > A"}],
+            }
+        ],
+        gates=[{"name": "g", "run": "true"}],
+    )
+    killed = orch("run", plan, "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": "work-kept:1"})
+    assert killed.code == -signal.SIGKILL
+    said = orch("resume", "r", cwd=repo.path)
+    assert said.code in (0, 1), said.err
+    assert (tmp_path / "precious/file").read_text() == "mine"

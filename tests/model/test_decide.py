@@ -171,3 +171,13 @@ def test_the_verdict_counts_what_landed() -> None:
     assert verdict(state) == "partial"
     state = fold(state, happened.Landed(task="b", generation=1, commit="c", tree="t", seconds=0))
     assert verdict(state) == "landed"
+
+
+def test_a_move_of_the_base_is_remembered_whatever_happens_to_other_tasks() -> None:
+    plan = plan_of({"a": [], "b": []})
+    state = fold(fold(RunState(), started(plan)), happened.BaseMoving(task="a", old="o", new="n"))
+    state = fold(state, happened.Refused(task="b", generation=1, reason="no", feedback="no"))
+    assert state.moving is not None  # or a kill between the files of a checkout and the branch could not be taken back
+    assert fold(state, happened.Refused(task="a", generation=1, reason="no", feedback="no")).moving is None
+    landed = happened.Landed(task="a", generation=1, commit="n", tree="t", seconds=0)
+    assert fold(state, landed).moving is None
