@@ -2,20 +2,29 @@
 
 Each record of the file (`record_file`) is one event as JSON, with the time at which it happened. The state of a run is the
 fold of its journal; one process at a time may write it, which is what makes a run have one orchestrator.
+
+Beside the journal stands `journal.state`: the state after one of its records, so that only what follows has to be folded. It is
+an aid and never trusted: where anything about it does not fit, the state is the fold of all records.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import itertools
 import json
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import __version__
 from orchestrator.effects import reached
 from orchestrator.errors import StoreError, UsageError
+from orchestrator.files import write_whole
 from orchestrator.model.events import Resumed, RunEnded, RunStarted, event_as_json, event_from_json
 from orchestrator.model.state import RunState, fold
-from orchestrator.record_file import RecordFile, is_locked, read_records
+from orchestrator.model.stored_state import layout_of_state, state_as_json, state_from_json
+from orchestrator.record_file import Mark, RecordFile, is_locked, read_after, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,10 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["Journal", "follow_journal", "is_free", "read_journal", "state_in"]
 
 _MAGIC, _KIND = b"orjrnal1", "journal"
+_STATE_VERSION = 1  # raise it when the same events come to another state
+_STORED_EVERY = 1000  # events
 
 
 class Journal:
-    """Appends events; one has reached the operating system when `append` returns, and the disk after `sync`."""
+    """Appends events; one has reached the operating system when `append` returns, and the disk after `sync`.
+
+    `state` is what all of them come to.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         """Open the journal for writing, and repair a torn end.
@@ -48,6 +62,8 @@ class Journal:
                 hint="Look on with `orch log --follow`, or end that process first.",
             ) from error
         self._clock = clock
+        self._unstored = 0
+        self.state = state_in(path)
 
     def append(self, event: Event) -> None:
         """Write one event down."""
@@ -55,14 +71,28 @@ class Journal:
         reached("journal-append")
         self._file.append([json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode("ascii")])
         reached("journal-appended")
+        self.state = fold(self.state, event)
+        self._unstored += 1
+        if self._unstored >= _STORED_EVERY:
+            self._store()
 
     def sync(self) -> None:
         """Force to the disk what was appended; callers that meet here share one write."""
         self._file.sync()
 
     def close(self) -> None:
-        """Close the file, which lets another process go on with the run."""
-        self._file.close()
+        """Store the state and close the file, which lets another process go on with the run."""
+        try:
+            self._store()
+        finally:
+            self._file.close()
+
+    def _store(self) -> None:
+        """Store the state beside the journal if it has changed since; a full disk is no reason to fail."""
+        if self._unstored and self._file.last is not None:
+            with contextlib.suppress(OSError):
+                write_whole(_state_file(self._file.path), _stored_form(self.state, self._file.last))
+            self._unstored = 0
 
 
 def _writer_of(path: Path) -> str:
@@ -100,8 +130,41 @@ def is_free(path: Path) -> bool:
 
 
 def state_in(path: Path) -> RunState:
-    """Return the state that a journal tells."""
-    state = RunState()
-    for _, event in read_journal(path):
-        state = fold(state, event)
+    """Return the state that a journal tells.
+
+    Raises:
+        StoreError: there is no such journal.
+    """
+    state, bodies = _stored(path) or (RunState(), read_records(path, _MAGIC, _KIND))
+    for body in bodies:
+        state = fold(state, event_from_json(json.loads(body)))
     return state
+
+
+def _stored(path: Path) -> tuple[RunState, Iterator[bytes]] | None:
+    """Return the stored state of a journal, and the records after it; None if there is none that can be relied on."""
+    try:
+        head, _, body = _state_file(path).read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if head != _head(body):
+        return None
+    data = json.loads(body)
+    bodies = read_after(path, _MAGIC, Mark(**data["after"]))
+    return None if bodies is None else (state_from_json(data["state"]), bodies)
+
+
+def _stored_form(state: RunState, after: Mark) -> bytes:
+    data = {"after": asdict(after), "state": state_as_json(state)}
+    body = json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return _head(body) + b"\n" + body
+
+
+def _head(body: bytes) -> bytes:
+    """Return the first line of the file: who else wrote it, for another layout or with another body, wrote another line."""
+    digest = hashlib.sha256(body).hexdigest()
+    return f"orch {__version__} state {_STATE_VERSION} {layout_of_state()} {digest}".encode()
+
+
+def _state_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.state")

@@ -14,19 +14,30 @@ import os
 import struct
 import threading
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import StoreError
+from orchestrator.disk_faults import HINT
+from orchestrator.errors import DiskError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["RecordFile", "is_locked", "read_records"]
+__all__ = ["Mark", "RecordFile", "is_locked", "read_after", "read_records"]
 
 _HEAD = struct.Struct(">IIQ")
 _SEQUENCE = struct.Struct(">Q")
 _LONGEST_BODY = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """By what one record is known again: its number, the offset at which it begins, and its checksum."""
+
+    sequence: int
+    start: int
+    checksum: int
 
 
 class RecordFile:
@@ -44,14 +55,20 @@ class RecordFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._open = True
+        self._fault = ""
         self._synced = True
         self._syncing = threading.Lock()
         try:
             self._lock()
-            self._end, self._sequence = self._repair()
+            self._end, self._last = self._repair()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def last(self) -> Mark | None:
+        """The newest record; None if there is none."""
+        return self._last
 
     def replay(self) -> Iterator[bytes]:
         """Yield the body of every record that was there at the last append, in order."""
@@ -62,27 +79,32 @@ class RecordFile:
         """Write these in one go, all of them or none.
 
         Raises:
-            StoreError: the file took only a part; that part is cut off again and the file is closed.
+            DiskError: the file took only a part; that part is cut off again and the file is closed.
         """
+        if self._fault:
+            raise DiskError(self._fault, hint=HINT)
         if not self._open:
             raise StoreError(f"{self.path} is closed; nothing can be appended")
-        records = b"".join(_record(body, self._sequence + n) for n, body in enumerate(bodies, start=1))
+        before = self._last.sequence if self._last else 0
+        records = [_record(body, before + n) for n, body in enumerate(bodies, start=1)]
         try:
-            _write_all(self._file, records)
+            _write_all(self._file, b"".join(records))
         except OSError as fault:
             with contextlib.suppress(OSError):  # if the part stays, the next opening cuts it off
                 os.ftruncate(self._file, self._end)
             self.close()
-            raise StoreError(f"{self.path} could not be written: {fault}") from fault
-        self._end += len(records)
-        self._sequence += len(bodies)
+            self._fault = f"{self.path} could not be written: {fault.strerror}."
+            raise DiskError(self._fault, hint=HINT) from fault
+        for record in records:
+            self._last = _mark(record, 0, self._end)
+            self._end += len(record)
         self._synced = False
 
     def sync(self) -> None:
         """Force what was appended to the disk; does nothing if all of it is there.
 
         Raises:
-            StoreError: the disk did not take it.
+            DiskError: the disk did not take it, or somebody has deleted the file.
         """
         with self._syncing:  # whoever comes while another waits for the disk waits too, and finds it done
             if self._synced or not self._open:
@@ -91,7 +113,11 @@ class RecordFile:
             try:
                 getattr(os, "fdatasync", os.fsync)(self._file)  # macOS has no fdatasync
             except OSError as fault:
-                raise StoreError(f"{self.path} could not be written to the disk: {fault}") from fault
+                self._fault = f"{self.path} could not be written: {fault.strerror}."
+                raise DiskError(self._fault, hint=HINT) from fault
+            if not os.fstat(self._file).st_nlink:  # else all would go on, and be written down for nobody
+                self._fault = f"{self.path} was deleted."
+                raise DiskError(self._fault)
 
     def close(self) -> None:
         """Close the file, which lets another process write it; closing again does nothing."""
@@ -105,23 +131,26 @@ class RecordFile:
         except BlockingIOError as fault:
             raise StoreError(f"another process writes {self.path}") from fault
 
-    def _repair(self) -> tuple[int, int]:
+    def _repair(self) -> tuple[int, Mark | None]:
+        """Return where the whole records end, and the last of them, after what follows was cut off."""
         data = self.path.read_bytes()
         if len(data) < len(self._magic) and self._magic.startswith(data):
             os.ftruncate(self._file, 0)
             _write_all(self._file, self._magic)
-            return len(self._magic), 0
+            return len(self._magic), None
         _check_magic(self.path, data, self._magic, self._kind)
-        ends = [end for _, end in _records(data, len(self._magic))]
-        end, sequence = ends[-1] if ends else len(self._magic), len(ends)
+        end, last = len(self._magic), None
+        for body, after in _records(data, end):
+            end, last = after, after - len(body) - _HEAD.size
+        mark = None if last is None else _mark(data, last, last)
         if end < len(data):
-            if _damaged(data, end, sequence):
+            if _damaged(data, end, mark.sequence if mark else 0):
                 raise StoreError(
                     f"{self.path} is damaged at byte {end}, and whole records follow",
                     hint="Nothing was changed. Restore the file, or move it away.",
                 )
             os.ftruncate(self._file, end)
-        return end, sequence
+        return end, mark
 
 
 def is_locked(path: Path) -> bool:
@@ -153,6 +182,21 @@ def read_records(path: Path, magic: bytes, kind: str) -> Iterator[bytes]:
         yield body
 
 
+def read_after(path: Path, magic: bytes, mark: Mark) -> Iterator[bytes] | None:
+    """Return the body of each whole record after a known one; None if the file does not hold that one where it was."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(magic))
+            file.seek(mark.start)
+            data = file.read()
+    except OSError:
+        return None
+    known = _intact(data, 0, mark.sequence)
+    if head != magic or known is None or _mark(data, 0, mark.start) != mark:
+        return None
+    return (body for body, _ in _records(data, _HEAD.size + len(known), mark.sequence))
+
+
 def _check_magic(path: Path, data: bytes, magic: bytes, kind: str) -> None:
     if not data.startswith(magic):
         raise StoreError(f"{path} is not a {kind} of this version")
@@ -162,13 +206,18 @@ def _record(body: bytes, sequence: int) -> bytes:
     return _HEAD.pack(len(body), _checksum(sequence, body), sequence) + body
 
 
+def _mark(data: bytes, at: int, start: int) -> Mark:
+    """Return the mark of the record at `at` in these bytes, which begins at `start` in its file."""
+    _, checksum, sequence = _HEAD.unpack_from(data, at)
+    return Mark(sequence=sequence, start=start, checksum=checksum)
+
+
 def _checksum(sequence: int, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(_SEQUENCE.pack(sequence)))
 
 
-def _records(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
-    """Yield each whole record with the offset of its end, up to the first that is not whole or not next."""
-    sequence = 0
+def _records(data: bytes, start: int, sequence: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Yield each whole record after that of `sequence`, with the offset of its end, up to the first not whole or not next."""
     while (body := _intact(data, start, sequence + 1)) is not None:
         start, sequence = start + _HEAD.size + len(body), sequence + 1
         yield body, start
