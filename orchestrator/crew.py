@@ -16,14 +16,16 @@ from orchestrator.checks.submission import check_boundary, check_contracts
 from orchestrator.effects import reached
 from orchestrator.errors import BoardError, GitError, WorkspaceError
 from orchestrator.files import write_whole
-from orchestrator.git import change
+from orchestrator.git import change, query
+from orchestrator.git.gc_lock import no_gc
 from orchestrator.model import events as happened
 from orchestrator.model.feedback import feedback_on, first_error
 from orchestrator.model.outcome import OutcomeStatus
 from orchestrator.model.plan import spec_hash
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
-from orchestrator.process import start_time
+from orchestrator.process_table import start_time
+from orchestrator.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
     from orchestrator.model.outcome import Outcome
     from orchestrator.model.plan import Task
     from orchestrator.model.state import TaskState
+    from orchestrator.snapshots import Snapshot
     from orchestrator.worktrees import Captured, Workspace
 
-__all__ = ["Attempt", "attempt", "branch_of", "keep", "note_kept"]
+__all__ = ["Attempt", "attempt", "branch_of", "take_in"]
+
+_REMARKS = 10  # a person reads no more about one attempt
+_TRIES = 3  # at taking in what an attempt left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,18 +114,17 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
     )
     await context.settle()
     async with _seat(this) as seat:
-        async with context.worktrees.attempt(this.name, this.commit) as space:
-            outcome = await _work(this, space, seat)
+        async with context.worktrees.attempt(this.name, this.commit, context.boundaries[task.id].scope) as space:
+            async with _heartbeats(this, space):
+                outcome = await _work(this, space, seat)
             try:
-                captured = await space.capture()
+                captured, commit = await take_in(this, space, outcome)
             except (GitError, WorkspaceError) as error:
                 said = error.stderr if isinstance(error, GitError) else error.message
-                space.keep = f"git cannot take in what the agent left ({said.strip()})"
                 this.refuse(f"git cannot take in what the agent left: {said.strip()}", said)
                 return
-            reached("work-captured")
-            commit = await asyncio.to_thread(keep, this, space, captured, outcome)
-            note_kept(this, commit, len(captured.changes))
+            for remark in captured.remarks[:_REMARKS]:
+                context.emit(happened.Noticed(task=task.id, text=remark))
             reached("work-kept")
         if not outcome.done:
             stopped = outcome.status is OutcomeStatus.STOPPED
@@ -132,9 +137,35 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
         if failed := [result for result in results if not result.passed]:
             this.refuse(f"check {failed[0].name} failed: {first_error(failed[0])}", feedback_on(failed))
             return
+        await context.look_around(task.id, this.commit, commit)
         await seat.submit(task.id, generation, commit)
         files = len(captured.changes)
         context.emit(happened.Submitted(task=task.id, generation=generation, commit=commit, files=files))
+
+
+@asynccontextmanager
+async def _heartbeats(this: Attempt, space: Workspace) -> AsyncIterator[None]:
+    """Take snapshots of the worktree now and then, for as long as the agent works."""
+
+    async def tell(taken: Snapshot) -> None:
+        if taken.commit is not None:
+            event = happened.SnapshotTaken(
+                task=this.task.id, generation=this.generation, ref=ref, commit=taken.commit, files=taken.files
+            )
+            this.context.emit(event)
+            await this.context.look_around(this.task.id, this.commit, taken.commit)
+        for remark in taken.remarks:
+            this.context.emit(happened.Noticed(task=this.task.id, text=remark))
+
+    ref = f"refs/orch/{this.context.run}/{this.task.id}/gen-{this.generation}/snapshot"
+    snapshots = await asyncio.to_thread(Snapshots.of, space, ref)
+    over = asyncio.Event()
+    beats = asyncio.create_task(snapshots.keep_taking(this.context.heartbeat, over, tell))
+    try:
+        yield
+    finally:
+        over.set()
+        await beats
 
 
 @asynccontextmanager
@@ -173,7 +204,7 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
     with Transcript(transcript_path) as transcript:
         transcript.write("briefing", text=this.briefing)
         assignment = Assignment(
-            run=context.run, task=task, generation=this.generation, session=this.session, branch=this.branch,
+            run_folder=context.folder, task=task, generation=this.generation, session=this.session, branch=this.branch,
             commit=this.commit, folder=space.folder, briefing=this.briefing, briefing_file=briefing_file,
             sources=context.loaded.sources, desk=_Desk(this, seat), transcript=transcript,
             apply_patch=space.apply_patch, stop=context.stop_agents, on_process=this.note_process,
@@ -214,25 +245,50 @@ class _Desk:
         )
 
 
-def keep(this: Attempt, space: Workspace, captured: Captured, outcome: Outcome) -> CommitId:
+async def take_in(this: Attempt, space: Workspace, outcome: Outcome) -> tuple[Captured, CommitId]:
+    """Put what an attempt left on its branch, say so, and let its folder go.
+
+    Raises:
+        GitError, WorkspaceError: it cannot be taken in; the folder stays.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            async with no_gc(this.context.repository.common_dir):
+                captured = await space.capture()
+                reached("work-captured")
+                commit = await asyncio.to_thread(_keep, this, space, captured, outcome)
+            break
+        except (GitError, WorkspaceError) as error:
+            said = error.stderr if isinstance(error, GitError) else error.message
+            space.keep = f"git cannot take in what the agent left ({said.strip()})"
+            if not left:
+                raise
+            # A user's `git prune` removes objects that are written but not yet on a branch; so all are written anew.
+            await asyncio.to_thread(space.start_over)
+    event = happened.Kept(
+        task=this.task.id, generation=this.generation, branch=this.branch, commit=commit, files=len(captured.changes)
+    )
+    this.context.emit(event)
+    return captured, commit
+
+
+def _keep(this: Attempt, space: Workspace, captured: Captured, outcome: Outcome) -> CommitId:
     """Commit what the attempt left, finished or not, and let its folder go. The message is ours; an agent's own is not used."""
     git = this.context.repository.objects
     provenance = this.provenance(captured.changes)
     message = message_with(f"{this.task.id}: {this.task.title or this.task.id}", outcome.summary, provenance)
     author = f"{provenance.task} {provenance.agent} {provenance.model}"
-    commit = change.commit_tree(git, captured.tree, [this.commit], message, author)
-    refs = {f"refs/heads/{this.branch}": commit}
+    branch = f"refs/heads/{this.branch}"
+    kept = query.resolve(this.context.repository.own, branch)  # by an orchestrator that was killed before it said so
+    if kept is not None and query.new_objects(git, kept, this.commit) is None:
+        kept = None  # a `git prune` took a part of it
+    if kept is None or query.tree_of(git, kept) != captured.tree:
+        kept = change.commit_tree(git, captured.tree, [kept or this.commit], message, author)
+    refs = {branch: kept}
     if captured.agent_head:
         refs[f"refs/orch/{this.context.run}/{this.task.id}/gen-{this.generation}/agent-commits"] = captured.agent_head
     space.kept_as(captured, refs)
-    return commit
-
-
-def note_kept(this: Attempt, commit: CommitId, files: int) -> None:
-    """Say that what the attempt left is on its branch."""
-    this.context.emit(
-        happened.Kept(task=this.task.id, generation=this.generation, branch=this.branch, commit=commit, files=files)
-    )
+    return kept
 
 
 def _check(this: Attempt, captured: Captured) -> list[CheckResult]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -20,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.effects import reached
-from orchestrator.errors import UsageError, WorkspaceError
+from orchestrator.errors import WorkspaceError
 from orchestrator.files import delete, folder_id
 from orchestrator.git import change, query
+from orchestrator.git.durable import sync_objects, sync_ref
 from orchestrator.git.parse import decode
-from orchestrator.intake import refuse_another_folder, refuse_what_git_cannot_take
+from orchestrator.intake import ignored_but_listed, refuse_another_folder, refuse_what_git_cannot_take, remarks_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from orchestrator.git.command import Git
     from orchestrator.git.parse import Change, CommitId, TreeId
     from orchestrator.git.repository import Repository
+    from orchestrator.model.globs import Scope
 
-__all__ = ["Captured", "GateFolder", "Workspace", "Worktrees", "worktrees_home"]
+_GATE = "gate-"  # and a number; an attempt's folder has its generation at the end
+
+__all__ = ["Captured", "GateFolder", "Workspace", "Worktrees"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class Captured:
     changes: tuple[Change, ...]
     agent_head: CommitId | None
     agent_changes: tuple[Change, ...]
+    remarks: tuple[str, ...]
+    """What should be said about new files: that one looks like a secret, or is very large."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +65,7 @@ class Workspace:
     admin: Path
     identity: tuple[int, int] | None
     submodules: frozenset[str]
+    scope: Scope
     keep: str = "the attempt ended before its files were taken in"
 
     async def apply_patch(self, patch: bytes) -> str:
@@ -78,7 +84,7 @@ class Workspace:
     def _stage(self) -> TreeId:
         refuse_another_folder(self.folder, self.identity)
         refuse_what_git_cannot_take(self.folder, self.submodules)
-        return change.stage_everything(self.files)
+        return change.stage_everything(self.files, ignored_but_listed(self.files, self.scope))
 
     async def capture(self) -> Captured:
         """Take in every file as it is now; nothing may write here any more.
@@ -93,22 +99,30 @@ class Workspace:
         objects = self.repository.objects
         tree = self._stage()
         head = self._agent_head()
+        changes = query.changed_paths(objects, self.commit, tree)
+        found = remarks_on(self.folder, (c.path for c in changes if c.added))
         return Captured(
             tree=tree,
-            changes=query.changed_paths(objects, self.commit, tree),
+            changes=changes,
+            remarks=tuple(f"{path} is taken in, though {why}" for path, why in found.items()),
             agent_head=head,
             agent_changes=query.every_change_between(objects, self.commit, head) if head else (),
         )
 
     def _agent_head(self) -> CommitId | None:
-        """Return what the agent's own commits lead to, if it made any and HEAD still holds on to them."""
+        """Return what the agent's own commits lead to, if it made any, HEAD holds on to them, and no `git gc` took some away."""
         try:
             with (self.admin / "HEAD").open("rb") as file:
                 pointed = decode(file.read(4096)).strip().removeprefix("ref: ")
         except OSError:
             return None
         commit = query.resolve(self.repository.own, pointed) if pointed else None
-        return None if commit == self.commit else commit
+        return commit if commit and query.new_objects(self.repository.objects, commit, self.commit) else None
+
+    def start_over(self) -> None:
+        """Forget what the index says: it may be half done, or objects that it names may be gone (`git gc --prune=now`)."""
+        change.unlock_index(self.files)
+        self.files.run("read-tree", self.commit)
 
     def kept_as(self, captured: Captured, refs: Mapping[str, CommitId]) -> None:
         """Point refs at what was captured, each moved only from where it is now, and let the folder go.
@@ -117,11 +131,16 @@ class Workspace:
         by rules which the attempt itself has written. What the base's own rules ignore is throw-away by its owner's word.
 
         Raises:
-            WorkspaceError: a ref could not be moved; the folder stays.
+            WorkspaceError: a ref could not be moved, or objects of what it points at are gone; the folder stays.
         """
         for ref, commit in refs.items():
             if not change.move_ref(self.repository.own, ref, commit, query.resolve(self.repository.own, ref)):
                 raise WorkspaceError(f"{ref} could not be pointed at {commit}, so {self.folder} is kept.")
+            if not sync_objects(self.repository, commit, self.commit):
+                raise WorkspaceError(
+                    f"Objects of {commit} were removed while it was written, so {self.folder} is kept."
+                )
+            sync_ref(self.repository, ref)
         self.keep = self._left_out(captured)
 
     def _left_out(self, captured: Captured) -> str:
@@ -156,6 +175,7 @@ class GateFolder:
 
         def move() -> TreeId:
             refuse_another_folder(self.folder, self.identity)
+            change.unlock_index(self.files)
             change.move_detached(self.files, self.admin, commit)
             return change.stage_everything(self.files)
 
@@ -173,38 +193,38 @@ class Worktrees:
         self._submodules: frozenset[str] | None = None
 
     @asynccontextmanager
-    async def attempt(self, name: str, commit: CommitId) -> AsyncIterator[Workspace]:
-        """Hand out a worktree at a commit; it is removed afterwards if all in it is kept."""
+    async def attempt(self, name: str, commit: CommitId, scope: Scope) -> AsyncIterator[Workspace]:
+        """Hand out a worktree at a commit, for work in a scope; it is removed afterwards if all in it is kept."""
         folder, files, admin = await self._add(name, commit)
-        space = self._space(folder, commit, files, admin)
+        space = self._space(folder, commit, scope, files, admin)
         try:
             yield space
         finally:
             await self.close(space)
 
-    async def adopt(self, name: str, commit: CommitId) -> Workspace | None:
+    async def adopt(self, name: str, commit: CommitId, scope: Scope) -> Workspace | None:
         """Return the worktree of an attempt whose orchestrator has gone; None if there is none."""
         folder, index = self._home / name, self._indexes / name
         record = await asyncio.to_thread(self._record_of, folder)
         if record is None or not folder.is_dir():
             return None
         files = self._repository.objects.at(work_tree=folder, index=index)
-        index.with_name(f"{index.name}.lock").unlink(missing_ok=True)  # of a git that was killed with its orchestrator
+        change.unlock_index(files)
         if not index.is_file():
             await asyncio.to_thread(files.run, "read-tree", commit)
-        return self._space(folder, commit, files, record)
+        return self._space(folder, commit, scope, files, record)
 
-    def _space(self, folder: Path, commit: CommitId, files: Git, admin: Path) -> Workspace:
+    def _space(self, folder: Path, commit: CommitId, scope: Scope, files: Git, admin: Path) -> Workspace:
         if self._submodules is None:  # once: those that change during the run show as changes
             self._submodules = query.submodules(self._repository.objects, commit)
         return Workspace(
             folder=folder, commit=commit, repository=self._repository, files=files, admin=admin,
-            identity=folder_id(folder), submodules=self._submodules,
+            identity=folder_id(folder), submodules=self._submodules, scope=scope,
         )  # fmt: skip
 
     async def close(self, space: Workspace) -> None:
         """Remove a worktree if all in it is kept elsewhere; else leave it, and say why."""
-        if space.keep:
+        if space.keep and os.path.lexists(space.folder):  # noqa: ASYNC240 - a look, no more; else it was deleted by hand
             self._notice(f"The folder {space.folder} is kept: {space.keep}.")
         else:
             await asyncio.to_thread(self._remove, space.folder, space.admin)
@@ -212,6 +232,12 @@ class Worktrees:
     async def discard(self, name: str) -> None:
         """Remove a worktree in which no agent ever worked, as far as it was made."""
         await asyncio.to_thread(self._discard, self._home / name)
+
+    async def discard_gates(self) -> None:
+        """Remove every folder in which gates of this run ran."""
+        for folder in self._home.glob(f"{_GATE}*"):
+            if folder.name.removeprefix(_GATE).isdigit():
+                await self.discard(folder.name)
 
     def leftovers(self) -> list[str]:
         """Return the names of the worktrees that are here, after what was being removed is gone for good."""
@@ -236,6 +262,7 @@ class Worktrees:
         away = Path(tempfile.mkdtemp(prefix=".worktree-", dir=self._repository.runs_folder))
         with contextlib.suppress(OSError):  # an agent may have taken it away
             record.rename(away / "record")
+        reached("worktree-forget")
         delete(away)
 
     def _discard(self, folder: Path) -> None:
@@ -248,9 +275,9 @@ class Worktrees:
         delete(folder)
 
     @asynccontextmanager
-    async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
-        """Hand out the folder in which this run's gates run; nothing in it is anybody's work."""
-        folder, files, admin = await self._add("gate", commit)
+    async def gates(self, number: int, commit: CommitId) -> AsyncIterator[GateFolder]:
+        """Hand out a folder in which this run's gates run; nothing in it is anybody's work."""
+        folder, files, admin = await self._add(f"{_GATE}{number}", commit)
         try:
             yield GateFolder(folder=folder, files=files, admin=admin, identity=folder_id(folder))
         finally:
@@ -264,8 +291,13 @@ class Worktrees:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
                 admin = change.add_worktree(self._repository, folder, commit)
-            change.checkout(files, commit)
-            shutil.copyfile(index, admin / "index")  # the agent's own git starts from a clean status
+            try:
+                change.unlock_index(files)
+                change.checkout(files, commit)
+                shutil.copyfile(index, admin / "index")  # the agent's own git starts from a clean status
+            except BaseException:
+                self._remove(folder, admin)  # nobody has been there
+                raise
             reached("worktree-filled")
             return admin
 
@@ -278,57 +310,11 @@ class Worktrees:
         trash = folder.with_name(f".{folder.name}.trash")
         with contextlib.suppress(OSError):
             folder.rename(trash)
+        if os.path.lexists(folder):  # on a disk that is read-only now: whoever takes the run over finds it as it is
+            return
         reached("worktree-trashed")
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
             self._forget(admin)
         reached("worktree-forgotten")
         delete(trash)
         reached("worktree-removed")
-
-
-def worktrees_home(repository: Repository) -> Path:
-    """Return the folder for this repository's worktrees: outside it, and inside no other worktree.
-
-    `$ORCH_HOME`, else `$XDG_STATE_HOME/orch`, else `~/.local/state/orch`, else a folder beside the repository.
-
-    Raises:
-        UsageError: every one of them lies inside a git worktree, or `$ORCH_HOME` cannot be used.
-    """
-    named = os.environ.get("ORCH_HOME")
-    if named and not (Path(named).is_absolute() and not _in_worktree(Path(named)) and _can_write(Path(named))):
-        raise UsageError(
-            f"ORCH_HOME={named} cannot hold the agents' worktrees.",
-            hint="Set it to an absolute path outside every git repository where you may write.",
-        )
-    name = f"{(repository.work_tree or repository.common_dir).name}-{_short(str(repository.common_dir))}"
-    beside = (repository.work_tree or repository.common_dir).parent / ".orch-worktrees"
-    state, home = os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME")
-    places = [
-        Path(named) if named else None,
-        Path(state) / "orch" if state else None,
-        Path(home) / ".local/state/orch" if home else None,
-        beside,
-    ]
-    for place in places:
-        if place is not None and place.is_absolute() and not _in_worktree(place) and _can_write(place):
-            return place.resolve() / name
-    raise UsageError(
-        "There is no folder for the agents' worktrees that lies outside every git repository.",
-        hint="Set ORCH_HOME to an absolute path that does.",
-    )
-
-
-def _in_worktree(place: Path) -> bool:
-    return any((folder / ".git").exists() for folder in [place, *place.resolve().parents])
-
-
-def _can_write(place: Path) -> bool:
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(place, os.W_OK)
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
