@@ -1,7 +1,8 @@
 """Start, stream and stop a child process with all its descendants.
 
 Each child leads a session, so the whole group can be stopped: politely (interrupt), then firmly (terminate), then for
-good (kill). A group is always emptied when its leader ends: nothing an agent started in it outlives its attempt.
+good (kill). When the leader ends, the rest of its group is killed, and so is what has left the group (`orphans`): nothing
+an agent started outlives its attempt.
 """
 
 from __future__ import annotations
@@ -16,18 +17,30 @@ import threading
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.effects import reached
 from orchestrator.errors import ProcessError
+from orchestrator.orphans import belonging_to, end_orphans, remember, untouchable
+from orchestrator.process_table import Process, all_processes, environment, find, start_time, user_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["Ending", "Exit", "Ladder", "clean_environment", "end_group_of", "processes_of", "run_group", "start_time"]
+__all__ = [
+    "Ending",
+    "Exit",
+    "Ladder",
+    "clean_environment",
+    "end_group_of",
+    "marked_processes",
+    "marks_of",
+    "run_group",
+]
 
 _CHUNK = 65536
+_MARKS = ("ORCH_RUN_FOLDER", "ORCH_TASK", "ORCH_GENERATION")  # of an attempt, in the environment of its processes
 
 
 class Ending(StrEnum):
@@ -66,6 +79,11 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **(extra or {})}
 
 
+def marks_of(run_folder: Path) -> dict[str, str]:
+    """Return what every process of a run has in its environment: the run's name, and its folder, which no other run has."""
+    return {"ORCH_RUN": run_folder.name, "ORCH_RUN_FOLDER": str(run_folder)}
+
+
 async def run_group(
     command: Sequence[str] | str,
     *,
@@ -82,7 +100,9 @@ async def run_group(
     """Run a command (a string goes to `/bin/sh`) to its end, and return how it ended.
 
     `on_start` gets the number of the process, which is also its group's; `on_output` gets stdout and stderr as they come.
-    `wall` and `stall` are seconds. If this coroutine is cancelled, the group is killed at once.
+    `wall` and `stall` are seconds. If this coroutine is cancelled, the group is killed at once. Whatever else works in `cwd`
+    and comes from here is taken for what the command has left, and is killed in the end. So is all of it at once if one of the
+    two callbacks raises.
 
     Raises:
         ProcessError: the program cannot be started.
@@ -90,16 +110,23 @@ async def run_group(
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     reached("process-start")
     child = _Child.start(argv, cwd, env, stdin)
-    on_start(child.pid)
-    reached("process-started")
+    reached("process-spawned")
+    marks = (
+        [f"{name}={env[name]}" for name in _MARKS] if env.keys() >= set(_MARKS) else []
+    )  # a gate has not all of them
+    belongs = belonging_to(cwd, marks, child.output)
     reader = asyncio.create_task(_read(child, on_output))
     try:
-        ending = await _wait(child, wall, stall, stop)
+        on_start(child.pid)
+        reached("process-started")
+        ending = await _wait(child, wall, stall, stop, reader)
         if ending is not Ending.EXITED:
             await _descend(child, ladder or Ladder())
     finally:
+        reached("process-end")
         _signal(child.pid, signal.SIGKILL)  # descendants, and the child itself if we were cancelled
         code = await child.exited
+        await end_orphans(belongs)
         await _drain(reader)
     reached("process-ended")
     return Exit(code=code, ending=ending, seconds=time.monotonic() - child.started)
@@ -121,9 +148,11 @@ class _Child:
             told.write(stdin)
             told.seek(0)
             try:
-                process = subprocess.Popen(
-                    argv, cwd=cwd, env=dict(env), start_new_session=True,
-                    stdin=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                process = remember(
+                    lambda: subprocess.Popen(
+                        argv, cwd=cwd, env=dict(env), start_new_session=True,
+                        stdin=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    )
                 )  # fmt: skip
             except OSError as error:
                 raise ProcessError(f"{argv[0]} cannot be started: {error.strerror or error}.") from error
@@ -157,9 +186,11 @@ async def _read(child: _Child, on_output: Callable[[bytes], None]) -> None:
         transport.close()
 
 
-async def _wait(child: _Child, wall: float | None, stall: float | None, stop: asyncio.Event | None) -> Ending:
+async def _wait(
+    child: _Child, wall: float | None, stall: float | None, stop: asyncio.Event | None, reader: asyncio.Task[None]
+) -> Ending:
     stopped = asyncio.create_task((stop or asyncio.Event()).wait())
-    either: set[asyncio.Future[Any]] = {child.exited, stopped}
+    either: set[asyncio.Future[Any]] = {child.exited, stopped, reader}
     try:
         while True:
             now = time.monotonic()
@@ -173,6 +204,9 @@ async def _wait(child: _Child, wall: float | None, stall: float | None, stop: as
                 return Ending.EXITED
             if stopped.done():
                 return Ending.STOPPED
+            if reader.done():
+                reader.result()  # raises if what it printed could not be kept: it must not go on unheard
+                either.discard(reader)
     finally:
         stopped.cancel()
 
@@ -194,35 +228,30 @@ def _signal(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None if it does not run, or the system does not tell."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+def marked_processes(runs_folder: Path) -> dict[Process, str]:
+    """Return the processes that carry the mark of a run in this folder in their environment, each with its run's name (Linux).
 
-
-def processes_of(name: str, value: str) -> dict[int, int]:
-    """Return number and start time of each process that was started with this in its environment (Linux; else nothing)."""
-    wanted, found = f"{name}={value}".encode(), {}
-    for place in Path("/proc").glob("[0-9]*/environ"):
-        pid = int(place.parent.name)
-        try:
-            told = wanted in place.read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has ended, or is not ours to look at
-        if told and pid != os.getpid() and (started := start_time(pid)) is not None:
-            found[pid] = started
+    Those of a run that is being worked on are among them; those that are `untouchable` are not.
+    """
+    processes = all_processes()
+    wanted = os.fsencode(f"ORCH_RUN_FOLDER={runs_folder}/")
+    found = {}
+    for process in set(processes) - untouchable(processes):
+        marks = [mark for mark in environment(process.pid) if mark.startswith(wanted)]
+        if marks and user_of(process.pid) == os.getuid():
+            found[process] = os.fsdecode(marks[0].removeprefix(wanted))
     return found
 
 
 async def end_group_of(pid: int, started: int | None, *, patience: float = 3.0) -> bool:
-    """End a process that somebody else started, and its group; return False if it does not run any more.
+    """End a process that somebody else started, and its group; return False if it does not run any more, or is not ours to end.
 
     Its start time must be the recorded one, or the number may by now be another's.
     """
-    if started is None or start_time(pid) != started:
+    process = find(pid)
+    if process is None or process.ended or process.started != started:
+        return False
+    if user_of(pid) != os.getuid() or process in untouchable(all_processes()):
         return False
     _signal_one(pid, signal.SIGTERM)
     until = time.monotonic() + patience
