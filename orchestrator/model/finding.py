@@ -82,6 +82,7 @@ class CheckResult:
     violations: tuple[Violation, ...] = ()
     seconds: float = 0.0
     output: str | None = None  # path of the kept output, relative to the run's folder
+    cached: bool = False  # a gate that passed on the same tree before, and was not run again
 
     @property
     def passed(self) -> bool:
@@ -95,6 +96,7 @@ class CheckResult:
             "passed": self.passed,
             "seconds": round(self.seconds, 3),
             "output": self.output,
+            "cached": self.cached,
             "violations": [v.as_json() for v in self.violations],
         }
 
@@ -105,5 +107,6 @@ class CheckResult:
             name=data["name"],
             seconds=data["seconds"],
             output=data["output"],
+            cached=data.get("cached", False),  # journals of earlier versions do not have it
             violations=tuple(Violation.from_json(v) for v in data["violations"]),
         )
