@@ -80,7 +80,7 @@ def test_the_base_branch_is_asked_even_if_another_is_checked_out(repo: Repo) -> 
         (["src/b.py:9"], "has 3 lines"),
         (["src/b.py", "--rev", "nope"], "no revision nope"),
         (["--task", "Z"], "No commit on refs/heads/main comes from a task Z"),
-        ([], "Say either PATH[:LINE] or --task ID"),
+        ([], "Say either PATH[:LINE], --task ID or --all"),
         (["../outside.py"], "outside the repository"),
     ],
 )
