@@ -1,167 +1,345 @@
 """Landing: submitted work becomes landed work. What is tested is, object for object, what lands.
 
-One item at a time: merge in memory on top of the base branch, write the commit with its final message, check the final
-difference again, run the gates in a folder that holds exactly that commit, and move the branch by compare-and-swap. If
-somebody else has moved it meanwhile, all of it starts again from there.
+The merge train (`model.train`) decides what is merged on top of what, gated, landed or given back; here its orders are carried
+out, many at once, and answered. Whatever it orders: the base branch moves by compare-and-swap, to a commit whose tree passed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.checks.gate import is_missing, run_gate
-from orchestrator.checks.submission import check_boundary, check_contracts
-from orchestrator.errors import BaseBranchError, ClaimRefused, TreeChangedAfterGate
-from orchestrator.git import change, query
+from orchestrator.candidate import Candidates
+from orchestrator.errors import (
+    BaseBranchError,
+    ClaimRefused,
+    GitError,
+    OrchestratorError,
+    ProcessError,
+    WorkspaceError,
+)
+from orchestrator.git.gc_lock import no_gc
 from orchestrator.model import events as happened
-from orchestrator.model.boundary import forms_of
+from orchestrator.model import train as merge_train
+from orchestrator.model import train_values as t
 from orchestrator.model.claims import GrantState
 from orchestrator.model.feedback import feedback_on, first_error
 from orchestrator.model.finding import CheckResult, Violation
-from orchestrator.model.trailers import message_with, provenance_of
+from orchestrator.model.gates import GateFinding, has
+from orchestrator.model.graph import topological_order
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+
+    from orchestrator.candidate import Merged
     from orchestrator.context import RunContext
-    from orchestrator.git.parse import CommitId, TreeId
+    from orchestrator.gating import Gating
     from orchestrator.model.plan import Task
     from orchestrator.model.state import RunState
-    from orchestrator.worktrees import GateFolder
 
 __all__ = ["Landing"]
 
-_TRIES = 20  # a branch that others move this often during one task's gates is not ours to land on
+_TRIES = 20  # a branch that others move this often in a row is not ours to land on
+_ALL = 1000  # finished tasks, tried together where there is no gate: nothing that fails has cost anything
+_SLOW = 30.0  # seconds of gates after which independent work may pass by
+_FAULTS = (
+    BaseBranchError,
+    GitError,
+    ProcessError,
+    WorkspaceError,
+    OSError,
+)  # of the machine, or of what others did to it
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An item that is in the train: who waits for its end, and when it came."""
+
+    item: t.Item
+    done: asyncio.Future[None]
+    started: float
 
 
 class Landing:
-    """Lands the tasks of one run, one after the other."""
+    """Lands the tasks of one run."""
 
-    def __init__(self, context: RunContext, gate_folder: GateFolder | None) -> None:
+    def __init__(self, context: RunContext, gating: Gating, state: Callable[[], RunState]) -> None:
+        plan = context.loaded.plan
         self._context = context
-        self._gate_folder = gate_folder
+        self._gating = gating
+        self._state = state
+        self._candidates = Candidates(context)
+        self._rules = t.Rules(
+            place={task: place for place, task in enumerate(topological_order({x.id: x.needs for x in plan.tasks}))},
+            independent=context.independence.holds,
+            window=plan.merge.window if plan.gates else _ALL, slots=gating.slots, batch=plan.merge.batch,
+        )  # fmt: skip
+        landed = [task_id for task_id, task in state().tasks.items() if task.landed]
+        self._train = merge_train.begin(self._rules, context.base.tip(), landed)
+        self._waiting: dict[t.Key, _Waiting] = {}
+        self._merged: dict[int, Merged] = {}
+        self._checked: dict[int, asyncio.Task[tuple[CheckResult, ...]]] = {}
+        self._results: dict[int, tuple[CheckResult, ...]] = {}
+        self._stops: dict[int, asyncio.Event] = {}
+        self._first: dict[t.Key, int] = {}  # the first candidate of each item whose gates were run
+        self._moves = 0  # of the base branch by others, in a row
         self._told_of = ""
-        self._paths: dict[str, str] = {}  # what stands on the base branch, by the form that all systems tell apart
+        self._deeds: asyncio.TaskGroup = asyncio.TaskGroup()
 
-    async def land(self, task: Task, state: RunState) -> None:
-        """Land a task's submitted work; it ends in a `Landed` or a `Refused` event."""
-        generation, commit = state.tasks[task.id].generation, state.tasks[task.id].submitted
-        assert commit is not None, "decide() lands only what was submitted"
-        started = time.monotonic()
-        for _ in range(_TRIES):
-            tip = self._context.base.tip()
-            self._tell_if_moved(tip, state)
-            candidate = await self._candidate(task, generation, tip, commit, state)
-            if candidate is None:
-                return
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Landing]:
+        """Carry orders out for as long as this lasts."""
+        async with self._deeds:
+            watch = self._deeds.create_task(self._stop_when_told())
             try:
-                self._context.hub.fence(task.id, generation)
-                self._context.emit(happened.BaseMoving(task=task.id, old=tip, new=candidate))
-                await self._context.settle()
-                if await asyncio.to_thread(self._context.base.advance, tip, candidate):
-                    tree = query.tree_of(self._context.repository.objects, candidate)
-                    self._landed(task, generation, candidate, tree, time.monotonic() - started)
-                    return
-            except (BaseBranchError, ClaimRefused) as error:
-                self._context.refuse(task.id, generation, error.message, f"{error.message} {error.hint}", final=True)
-                return
-        reason = f"{self._context.base.name} was moved by somebody else {_TRIES} times"
-        self._context.refuse(task.id, generation, reason, final=True)
+                yield self
+            finally:
+                watch.cancel()
+                for stop in self._stops.values():
+                    stop.set()
 
-    def _tell_if_moved(self, tip: CommitId, state: RunState) -> None:
-        """Say it once when the branch is not where this run last moved it: a person, or an agent that should not have."""
-        if tip not in (state.base_commit, self._told_of):
+    async def land(self, task: Task) -> None:
+        """Land a task's submitted work; it ends in a `Landed`, a `Refused` or (the run is stopped) a `Submitted` event."""
+        now = self._state().tasks[task.id]
+        assert now.submitted is not None, "decide() lands only what was submitted"
+        item = t.Item(task=task.id, generation=now.generation, commit=now.submitted, needs=frozenset(task.needs))
+        self._look_at_base()
+        waiting = _Waiting(item, asyncio.get_running_loop().create_future(), time.monotonic())
+        self._waiting[item.key] = waiting
+        self._tell(t.Enqueued((item,)))
+        if self._train.stopped:
+            self._put_back(item.key)
+        await waiting.done
+
+    # What the train is told.
+
+    def _tell(self, event: t.Event) -> None:
+        self._train, orders = merge_train.step(self._rules, self._train, event)
+        for order in orders:
+            self._carry_out(order)
+
+    def _carry_out(self, order: t.Order) -> None:
+        match order:
+            case t.Build(number, item, onto, _):
+                self._start((item.key,), self._build(number, item, onto))
+            case t.Gate(candidate):
+                self._stops[candidate.number] = asyncio.Event()
+                lot = [(self._train.candidates[key].number, self._waiting[key].item) for key in candidate.lot]
+                self._start((candidate.key,), self._gate(candidate, lot))
+            case t.Cancel(number):
+                self._stops[number].set()
+            case t.Land(old, candidates):
+                self._start(tuple(c.key for c in candidates), self._advance(old, candidates))
+            case t.Refuse(item, kind, _, number):
+                self._refuse(item, kind, number)
+
+    def _start(self, keys: tuple[t.Key, ...], deed: Coroutine[None, None, None]) -> None:
+        self._deeds.create_task(self._guarded(keys, deed), name=f"land {keys[-1].task}")
+
+    async def _guarded(self, keys: tuple[t.Key, ...], deed: Coroutine[None, None, None]) -> None:
+        """Do what the train ordered; a fault of the machine costs these items and not the whole run."""
+        try:
+            await deed
+        except _FAULTS as error:
+            self._give_up(keys, _reason(error), final=not _was_killed(error))
+
+    def _look_at_base(self) -> None:
+        """Tell the train, and the user once, if the branch is not where this run last moved it."""
+        tip, known = self._context.base.find_tip(), self._state().base_commit
+        if tip is None:
+            self._context.stop_without_base()
+            return
+        if tip not in (known, self._told_of):
             self._told_of = tip
-            name = self._context.base.name
-            text = f"Somebody else moved {name} to {tip[:12]}; what lands is tested on top of that"
-            self._context.emit(happened.Noticed(text=f"{text} (git log {state.base_commit[:12]}..{tip[:12]})."))
+            text = f"Somebody else moved {self._context.base.name} to {tip[:12]}; what lands is tested on top of that"
+            self._context.emit(happened.Noticed(text=f"{text} (git log {known[:12]}..{tip[:12]})."))
+        if tip != self._train.base and not self._train.landing:
+            self._tell(t.BaseMoved(tip))
 
-    async def _candidate(
-        self, task: Task, generation: int, tip: CommitId, commit: str, state: RunState
-    ) -> CommitId | None:
-        """Return the commit that may land on `tip`, every check passed; None if the work was refused."""
-        git = self._context.repository.objects
-        merged = await asyncio.to_thread(query.merge_in_memory, git, tip, commit)
-        if merged.conflicts:
-            found = tuple(
-                Violation(kind="conflict", path=path, message=f"does not merge with what has landed since ({tip[:12]})")
-                for path in merged.conflicts
-            )
-            result = CheckResult(name="merge", violations=found)
-            self._tell(task, generation, result)
-            self._context.refuse(
-                task.id, generation, f"conflict in {', '.join(merged.conflicts[:3])}", feedback_on([result])
-            )
-            return None
-        candidate = await asyncio.to_thread(self._commit, task, merged.tree, tip, commit)
-        results = await asyncio.to_thread(self._check, task, tip, merged.tree, state)
-        for result in results:
-            self._tell(task, generation, result)
-        if all(result.passed for result in results):  # what may not land is not worth a gate
-            results = await self._gates(task, generation, candidate, merged.tree)
-        if failed := [r for r in results if not r.passed]:
-            stopped = self._context.stop_gates.is_set()
-            how = "was stopped" if stopped else f"failed on the merged tree: {first_error(failed[0])}"
-            reason, final = f"check {failed[0].name} {how}", any(is_missing(r) for r in failed)
-            self._context.refuse(task.id, generation, reason, feedback_on(failed), stopped=stopped, final=final)
-            return None
-        return candidate
+    async def _stop_when_told(self) -> None:
+        """Start nothing more once the run is to end: what has not landed goes back among the submitted."""
+        await self._context.stop_gates.wait()
+        for stop in self._stops.values():
+            stop.set()
+        self._tell(t.Stopped())
+        self._put_all_back()
 
-    def _commit(self, task: Task, tree: TreeId, tip: CommitId, commit: str) -> CommitId:
-        """Write the merge commit, with the same trailers as the work that it brings in."""
-        git = self._context.repository.objects
-        provenance = provenance_of(query.commit_record(git, commit).message)
-        assert provenance is not None, "crew writes the trailers of every submission"
-        message = message_with(f"Land {task.id}: {task.title or task.id}", "", provenance)
-        author = f"{provenance.task} {provenance.agent} {provenance.model}"
-        return change.commit_tree(git, tree, [tip, commit], message, author)
+    # What the train orders.
 
-    def _check(self, task: Task, tip: CommitId, tree: TreeId, state: RunState) -> list[CheckResult]:
-        """Check the final difference, and every contract whose implementer has landed or is about to."""
-        git = self._context.repository.objects
-        changes = query.changed_paths(git, tip, tree)
-        if not self._paths:
-            self._paths = forms_of(query.files_at(git, tip))
-        here = {task.id, *(t for t, s in state.tasks.items() if s.landed)}
-        entries = [e for e in self._context.loaded.plan.contracts.implementations if e.task in here]
-        results = [check_boundary(git, changes, self._context.boundaries[task.id], existing=self._paths)]
-        self._paths.update(forms_of(c.path for c in changes if c.added))
-        return [*results, check_contracts(git, tree, entries)] if entries else results
+    async def _build(self, number: int, item: t.Item, onto: str) -> None:
+        async with no_gc(self._context.repository.common_dir):
+            merged = await asyncio.to_thread(self._candidates.build, item, onto)
+        self._merged[number] = merged
+        self._tell(t.Built(number, merged.commit) if merged.commit else t.Conflicted(number))
 
-    async def _gates(self, task: Task, generation: int, candidate: CommitId, tree: TreeId) -> list[CheckResult]:
-        """Run the gates on the candidate, up to the first that fails, and tell each verdict as it comes.
+    async def _gate(self, candidate: t.Candidate, lot: Sequence[tuple[int, t.Item]]) -> None:
+        """Check and gate a candidate; `lot` are the numbers and items of all that its tree adds to the base branch."""
+        number, merged = candidate.number, self._merged[candidate.number]
+        assert merged.commit is not None, "only what was merged is gated"
+        slow = asyncio.get_running_loop().call_later(_SLOW, lambda: self._tell(t.Slow(number)))
+        verdict = t.Verdict.STOPPED
+        try:
+            results = await self._checks(lot)
+            if all(result.passed for result in results):  # what may not land is not worth a gate
+                stop = self._stops[number]
+                results += await self._gating.run(self._label(candidate), merged.commit, merged.tree, stop)
+            self._results[number] = results
+            verdict = _verdict(results)
+        except _FAULTS as error:
+            self._give_up((candidate.key,), _reason(error), final=not _was_killed(error))
+        finally:
+            slow.cancel()
+        self._tell(t.Gated(number, verdict))  # in any case: the train waits for it
+        del self._stops[number]
 
-        Raises:
-            TreeChangedAfterGate: the gate folder does not hold the candidate's tree.
-        """
-        results: list[CheckResult] = []
-        for gate in self._context.loaded.plan.gates if self._gate_folder else ():
-            assert self._gate_folder is not None
-            held = await self._gate_folder.hold(candidate)
-            if held != tree:
-                raise TreeChangedAfterGate(f"The gates would run on tree {held}, but {task.id} would land {tree}.")
-            shown = f"gates/{task.id}.gen-{generation}.{gate.name}.log"
-            output = self._context.folder / shown
-            result = await run_gate(
-                gate,
-                run=self._context.run,
-                folder=self._gate_folder.folder,
-                output=output,
-                shown=shown,
-                stop=self._context.stop_gates,
-            )
-            results.append(result)
-            if not self._context.stop_gates.is_set():  # a gate that we stopped gave no verdict
-                self._tell(task, generation, result)
-            if not result.passed:
+    async def _checks(self, lot: Sequence[tuple[int, t.Item]]) -> tuple[CheckResult, ...]:
+        """Check a candidate, and each below it that was not checked yet: a pass counts for all that it contains."""
+        found: tuple[CheckResult, ...] = ()
+        there = set(self._train.landed)
+        for number, item in lot:
+            there.add(item.task)
+            if number not in self._checked:
+                check = asyncio.to_thread(self._candidates.check, item, self._merged[number], frozenset(there))
+                self._checked[number] = asyncio.create_task(check)
+            found = await asyncio.shield(self._checked[number])
+            if not all(result.passed for result in found):
                 break
-        return results
+        return found
 
-    def _landed(self, task: Task, generation: int, commit: CommitId, tree: TreeId, seconds: float) -> None:
-        self._context.emit(
-            happened.Landed(task=task.id, generation=generation, commit=commit, tree=tree, seconds=seconds)
+    def _label(self, candidate: t.Candidate) -> str:
+        """Return what the outputs of the gates on a candidate are called; each candidate of an item has a name of its own."""
+        first = self._first.setdefault(candidate.key, candidate.number)
+        again = f".{candidate.number}" if candidate.number != first else ""
+        return f"{candidate.key.task}.gen-{candidate.key.generation}{again}"
+
+    async def _advance(self, old: str, candidates: Sequence[t.Candidate]) -> None:
+        """Move the base branch to the last of these commits, and say what has landed."""
+        merged = [self._merged[c.number] for c in candidates]
+        commits = tuple(m.commit for m in merged if m.commit)
+        for candidate in candidates:
+            try:
+                self._context.hub.fence(candidate.key.task, candidate.key.generation)
+            except ClaimRefused as error:
+                self._give_up((candidate.key,), error.message)
+                return
+        tasks = tuple(c.key.task for c in candidates)
+        self._context.emit(happened.BaseMoving(tasks=tasks, commits=commits, old=old))
+        await self._context.settle()
+        if not await asyncio.to_thread(self._context.base.advance, merged[0].onto, commits[-1]):
+            self._not_moved(tuple(c.key for c in candidates))
+            return
+        self._moves = 0
+        for candidate, made in zip(candidates, merged, strict=True):
+            self._landed(candidate, made)
+        self._tell(t.Landed())
+
+    def _not_moved(self, keys: tuple[t.Key, ...]) -> None:
+        self._moves += 1
+        if self._context.stop_without_base() or self._moves < _TRIES:
+            self._answer_not_moved()
+        else:
+            self._give_up(keys, f"{self._context.base.name} was moved by somebody else {_TRIES} times")
+
+    def _answer_not_moved(self) -> None:
+        """Say that nothing was landed, and where the base branch is."""
+        self._tell(t.BaseMoved(self._context.base.find_tip() or self._train.base))
+        if self._train.stopped:
+            self._put_all_back()
+
+    # How an item's story ends.
+
+    def _landed(self, candidate: t.Candidate, merged: Merged) -> None:
+        assert merged.commit is not None, "only what was merged lands"
+        task, generation = candidate.key
+        self._tell_checks(
+            candidate.key, self._results.get(candidate.number) or self._checked[candidate.number].result()
         )
-        self._context.hub.release(task.id, GrantState.DONE, commit=commit)
+        seconds = time.monotonic() - self._waiting[candidate.key].started
+        self._context.emit(
+            happened.Landed(task=task, generation=generation, commit=merged.commit, tree=merged.tree, seconds=seconds)
+        )
+        self._context.hub.release(task, GrantState.DONE, commit=merged.commit)
+        self._candidates.landed(merged)
+        self._context.radar.forget(task)
+        self._end(candidate.key)
 
-    def _tell(self, task: Task, generation: int, result: CheckResult) -> None:
-        self._context.emit(happened.Checked(task=task.id, generation=generation, stage="landing", result=result))
+    def _refuse(self, item: t.Item, kind: t.RefuseKind, number: int | None) -> None:
+        """Give work back: what was found on top of the base branch itself is what its next generation is told."""
+        if kind is t.RefuseKind.NEED or number is None:
+            self._context.refuse(item.task, item.generation, "a task that it needs did not land", final=True)
+        elif kind is t.RefuseKind.CONFLICT:
+            self._refuse_conflict(item, self._merged[number])
+        else:
+            results = self._results[number]
+            self._tell_checks(item.key, results)
+            failed = [result for result in results if not result.passed]
+            reason = f"check {failed[0].name} failed on the merged tree: {first_error(failed[0])}"
+            final = has(failed, GateFinding.MISSING)
+            self._context.refuse(item.task, item.generation, reason, feedback_on(failed), final=final)
+        self._end(item.key)
+
+    def _refuse_conflict(self, item: t.Item, merged: Merged) -> None:
+        message = f"does not merge with what has landed since ({merged.onto[:12]})"
+        found = tuple(Violation(kind="conflict", path=path, message=message) for path in merged.conflicts)
+        result = CheckResult(name="merge", violations=found)
+        self._tell_checks(item.key, (result,))
+        reason = f"conflict in {', '.join(merged.conflicts[:3])}"
+        self._context.refuse(item.task, item.generation, reason, self._candidates.feedback(item, merged))
+
+    def _give_up(self, keys: tuple[t.Key, ...], reason: str, *, final: bool = True) -> None:
+        """Take items off the train for a fault; if `final`, no other generation would mend it, unless their work is gone."""
+        landing = self._train.landing
+        for key in () if self._context.stop_without_base() else keys:  # then all are put back
+            if key in self._waiting:
+                gone = self._candidates.is_gone(self._waiting[key].item)
+                why = "its branch was deleted, and its work is not in the repository any more" if gone else reason
+                self._context.refuse(key.task, key.generation, why, stopped=gone, final=final and not gone)
+                self._tell(t.Withdrawn(key))
+                self._end(key)
+        if landing and set(keys) & set(landing):
+            self._answer_not_moved()
+
+    def _put_all_back(self) -> None:
+        for key in [key for key in self._waiting if key not in self._train.landing]:
+            self._put_back(key)
+
+    def _put_back(self, key: t.Key) -> None:
+        """Let an item wait among the submitted: it was not landed, and nothing is wrong with it."""
+        kept = self._state().tasks[key.task].kept
+        commit = self._waiting[key].item.commit
+        files = kept.files if kept else 0
+        event = happened.Submitted(task=key.task, generation=key.generation, commit=commit, files=files)
+        self._context.emit(event)
+        self._end(key)
+
+    def _end(self, key: t.Key) -> None:
+        self._candidates.let_go(key.task)
+        self._waiting.pop(key).done.set_result(None)
+
+    def _tell_checks(self, key: t.Key, results: Sequence[CheckResult]) -> None:
+        for result in results:
+            self._context.emit(
+                happened.Checked(task=key.task, generation=key.generation, stage="landing", result=result)
+            )
+
+
+def _was_killed(error: Exception) -> bool:
+    """Tell whether a git that was killed, as the system does when memory is short, is all that went wrong."""
+    return isinstance(error, GitError) and error.code < 0
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} {error.hint}".strip() if isinstance(error, OrchestratorError) else str(error)
+
+
+def _verdict(results: Sequence[CheckResult]) -> t.Verdict:
+    if has(results, GateFinding.STOPPED):
+        return t.Verdict.STOPPED
+    if has(results, GateFinding.TIMED_OUT):
+        return t.Verdict.TIMED_OUT
+    if not all(result.passed for result in results):
+        return t.Verdict.FAILED
+    return t.Verdict.FLAKED if has(results, GateFinding.FLAKY) else t.Verdict.PASSED

@@ -61,6 +61,7 @@ __all__ = [
     "FileText",
     "FinishTodo",
     "Gate",
+    "GateBaseline",
     "Implementation",
     "MergePolicy",
     "OnlyWhen",
@@ -83,6 +84,7 @@ __all__ = [
 ]
 
 AgentKind = Literal["script", "command", "anthropic", "acp"]
+GateBaseline = Literal["must-pass", "no-new-failures"]
 
 
 class ContractFile(Strict):
@@ -197,6 +199,7 @@ class Gate(Strict):
     name: Name = Field(description="its name, unique in the plan")
     run: str = Field(min_length=1, description="the shell command")
     timeout: Positive = Field(default=600.0, json_schema_extra={"default": "10m"})
+    baseline: GateBaseline = Field(default="must-pass", description="whether what fails on the base may go on failing")
 
 
 class RunLimits(Strict):
@@ -211,6 +214,11 @@ class MergePolicy(Strict):
     """How work lands."""
 
     window: int = Field(default=8, ge=1, le=1000, description="finished tasks that are tried together")
+    slots: int | None = Field(default=None, ge=1, le=1000, description="runs of the gates at one time")
+    batch: int = Field(default=1, ge=1, le=1000, description="finished tasks that may share one run of the gates")
+    strategy: Literal["merge", "squash"] = Field(
+        default="merge", description="merge: the work's own commit and a merge commit; squash: one commit a task"
+    )
 
 
 class Plan(Strict):

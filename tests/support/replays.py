@@ -66,8 +66,9 @@ def replay(
     jobs: int = 2,
     start: int = 1,
     prepare: Callable[[Repo], Any] | None = None,
+    more: str = "",
 ) -> Replay:
-    """Plan what follows a commit, run it on a clone that stands there, and compare the trees."""
+    """Plan what follows a commit, run it on a clone that stands there, and compare the trees; `more` is added to the plan."""
     source, ids = history.write(tmp_path / "source", *init)
     base, head = ids[start - 1], ids[history.tip - 1]
     plan, clone = tmp_path / "plan", Repo(tmp_path / "clone")
@@ -77,6 +78,8 @@ def replay(
     if prepare:
         prepare(clone)
     clone.git("checkout", "--quiet", "-B", "work", base)
+    with (plan / "plan.yaml").open("a") as file:
+        file.write(more)
     said = orch("run", plan / "plan.yaml", "--repo", clone.path, "--jobs", str(jobs), cwd=tmp_path)
     assert clone.tree() == source.tree(head), said.out + said.err
     assert said.code == 0, said.out + said.err
