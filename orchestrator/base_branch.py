@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import BaseBranchError, UsageError
+from orchestrator.disk_faults import HINT
+from orchestrator.effects import reached
+from orchestrator.errors import BaseBranchError, DiskError, UsageError
 from orchestrator.git import change, query
+from orchestrator.git.broken_off import bring_back, was_writing
 from orchestrator.git.command import Git
+from orchestrator.git.durable import sync_ref, sync_steps
 
 if TYPE_CHECKING:
     from orchestrator.git.parse import CommitId, WorktreeEntry
@@ -80,11 +84,17 @@ class BaseBranch:
     def advance(self, old: CommitId, new: CommitId) -> bool:
         """Move the branch and its checkouts from one commit to another; return False if the branch is elsewhere by now.
 
+        Also if objects of the commit are gone, which a `git gc --prune=now` does to what no ref holds yet: nothing was moved.
+
         Raises:
             BaseBranchError: something uncommitted in a checkout is in the way; nothing was moved.
+            DiskError: a checkout cannot be written; nothing was moved.
             GitError: git cannot move the branch (a stale lock, a full disk); nothing was moved.
         """
+        if not sync_steps(self.repository, new, old):
+            return False
         with change.file_lock(self.repository.runs_folder / "landing.lock"):
+            reached("base-move")
             followed: list[Git] = []
             moved = False
             try:
@@ -97,24 +107,41 @@ class BaseBranch:
                 if not moved:
                     for checkout in followed:
                         self._follow(checkout, new, old)
+            if moved:
+                reached("base-moved")
+                sync_ref(self.repository, f"refs/heads/{self.name}")
             return moved
 
     def take_back(self, old: CommitId, new: CommitId) -> None:
-        """Bring back to `old` each checkout that was moved to `new` before the branch was: a move cut off in the middle."""
+        """Bring back to `old` each checkout that was moved to `new`, or half so, before the branch was: a move cut off."""
+        if query.new_objects(self.repository.objects, new, old) is None:
+            return  # taken back before, by one that has let go of it, and collected since
         with change.file_lock(self.repository.runs_folder / "landing.lock"):
             for checkout in self._checkouts():
-                if query.index_is(checkout, new) and not query.index_is(checkout, old):
+                if query.index_is(checkout, old):
+                    bring_back(checkout, old, new)
+                elif query.index_is(checkout, new):
                     self._follow(checkout, new, old)
+                change.forget_aside(checkout, old, new)
 
     def _checkouts(self) -> list[Git]:
         """Return a git for each work tree that stands on the branch now: people switch branches while a run goes on."""
-        listed = query.worktrees(self.repository.own)
+        if not self._may_be_checked_out():
+            return []
+        with change.file_lock(self.repository.runs_folder / "worktrees.lock"):  # git fails if a record goes meanwhile
+            listed = query.worktrees(self.repository.own)
         found = [
             _checkout_git(self.repository, self._place_of(entry, main=entry is listed[0]))
             for entry in listed
             if entry.branch == self.name and not entry.bare
         ]
         return [git for git in found if git is not None and not git.cwd.is_relative_to(self.agents_home)]
+
+    def _may_be_checked_out(self) -> bool:
+        """Tell whether the HEAD of a work tree may name the branch; only then it is worth a process to ask git."""
+        common = self.repository.common_dir
+        heads = [*([common / "HEAD"] if self.repository.work_tree else []), *common.glob("worktrees/*/HEAD")]
+        return not self.repository.refs_in_files or any(_may_name(head, f"refs/heads/{self.name}") for head in heads)
 
     def _place_of(self, entry: WorktreeEntry, *, main: bool) -> Path:
         """Return a listed work tree's folder; git guesses the main one's wrong for submodules and separate git folders."""
@@ -123,6 +150,10 @@ class BaseBranch:
 
     def _follow(self, checkout: Git, old: CommitId, new: CommitId) -> None:
         against = _own_files_in_the_way(checkout, old, new) or change.move_checkout_past_untouched(checkout, old, new)
+        if was_writing(against):
+            raise DiskError(
+                f"The files of {self.name} in {checkout.cwd} could not be written: {against.splitlines()[0]}", hint=HINT
+            )
         if against:
             raise BaseBranchError(
                 f"{self.name} is checked out in {checkout.cwd}, and something there is in the way: {against}",
@@ -130,8 +161,8 @@ class BaseBranch:
             )
 
 
-def open_base(repository: Repository, name: str | None, agents_home: Path) -> BaseBranch:
-    """Find the base branch: the named one, or the one checked out in the repository.
+def open_base(repository: Repository, name: str | None, agents_home: Path, *, last: str = "") -> BaseBranch:
+    """Find the base branch: the named one, or the one checked out in the repository; `last` is where it was, if known.
 
     Raises:
         UsageError: there is no such branch, or none is checked out.
@@ -147,7 +178,7 @@ def open_base(repository: Repository, name: str | None, agents_home: Path) -> Ba
         has_any = query.resolve(repository.own, "HEAD") is not None
         raise UsageError(
             f"There is no branch {name} in {repository.common_dir}" + ("." if has_any else ": it has no commit yet."),
-            hint=f"Create it: git branch {name}"
+            hint=f"Create it: git branch {name} {last}".rstrip()
             if has_any
             else "Make a first commit: git commit --allow-empty -m start",
         )
@@ -157,6 +188,14 @@ def open_base(repository: Repository, name: str | None, agents_home: Path) -> Ba
             hint="Rename it: git branch -m orch another-name",
         )
     return BaseBranch(name=name, repository=repository, agents_home=agents_home)
+
+
+def _may_name(head: Path, ref: str) -> bool:
+    """Tell whether a HEAD file names a ref, or may do so: once it was a symbolic link."""
+    try:
+        return head.is_symlink() or head.read_text(errors="replace").strip() == f"ref: {ref}"
+    except OSError:
+        return False  # the worktree has gone
 
 
 def _own_files_in_the_way(checkout: Git, old: CommitId, new: CommitId) -> str:

@@ -9,7 +9,8 @@
     ├── GitError                 exit 70  a git process failed where it must not
     ├── ProcessError             exit 1   a child process could not be started
     ├── WorkspaceError           exit 1   an attempt's work could not be kept as it must
-    ├── StoreError               exit 70  a file that a run keeps is damaged, or the disk does not take it
+    ├── StoreError               exit 70  a file that a run keeps is damaged
+    │   └── DiskError            exit 1   the disk does not take what must be written, or has lost it
     ├── BoardError               exit 70  the shared board was misused
     │   └── ClaimRefused         exit 1   somebody else holds what was asked for, or the generation is stale
     └── LandingError             exit 70  a promise of landing would have been broken
@@ -31,6 +32,7 @@ __all__ = [
     "BaseBranchError",
     "BoardError",
     "ClaimRefused",
+    "DiskError",
     "ExitCode",
     "GitError",
     "LandingError",
@@ -111,9 +113,15 @@ class WorkspaceError(OrchestratorError):
 
 
 class StoreError(OrchestratorError):
-    """A file that a run keeps is damaged, or the disk does not take it."""
+    """A file that a run keeps is damaged."""
 
     exit_code = ExitCode.BUG
+
+
+class DiskError(StoreError):
+    """The disk does not take what must be written, or has lost it: a fault of the machine, and no bug."""
+
+    exit_code = ExitCode.NOT_LANDED
 
 
 class BoardError(OrchestratorError):
