@@ -16,7 +16,10 @@ __all__ = ["POINTS", "reached"]
 POINTS = (
     "journal-append", "journal-appended", "board-append", "board-appended", "ref-move", "ref-moved", "checkout-move",
     "checkout-moved", "worktree-record", "worktree-recorded", "worktree-filled", "worktree-trashed", "worktree-forgotten",
-    "worktree-removed", "process-start", "process-started", "process-ended", "work-captured", "work-kept", "report-write",
+    "worktree-removed", "process-start", "process-started", "process-ended", "work-captured", "work-kept",
+    "snapshot-taken", "report-write", "plan-pinned",
+    "snapshot-take", "ref-delete", "ref-deleted", "base-move", "base-moved", "files-aside", "file-write",
+    "process-spawned", "process-end", "report-written", "plan-pin", "git-folder-made", "worktree-forget",
 )  # fmt: skip
 """Every point, in no order."""
 

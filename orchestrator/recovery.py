@@ -6,81 +6,75 @@ process of an agent runs on, the work of every attempt is on a branch, and no wo
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
-from orchestrator.crew import Attempt, keep, note_kept
-from orchestrator.errors import GitError, WorkspaceError
+from orchestrator.candidate import forget_candidates
+from orchestrator.crew import Attempt, take_in
+from orchestrator.errors import ClaimRefused, GitError, WorkspaceError
 from orchestrator.git import query
 from orchestrator.git.parse import CommitId
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
 from orchestrator.model.outcome import Outcome, OutcomeStatus
-from orchestrator.model.state import TaskStatus
-from orchestrator.process import end_group_of, processes_of
+from orchestrator.model.reconcile import CutOff, GiveUp, LandAgain, NoteContracts, NoteLanded, TakeBack, to_settle
+from orchestrator.orphans import processes_in
+from orchestrator.process import end_group_of, marked_processes
 
 if TYPE_CHECKING:
     from orchestrator.context import RunContext
-    from orchestrator.model.state import RunState, TaskState
-    from orchestrator.worktrees import Workspace
+    from orchestrator.model.events import AttemptStarted
+    from orchestrator.model.reconcile import Settlement
+    from orchestrator.model.state import RunState
 
 __all__ = ["reconcile"]
 
 _CUT_SHORT = "its orchestrator ended before it did"
+_GIVEN_UP = "the board gave it up, or lost it, before its orchestrator ended"
 
 
 async def reconcile(context: RunContext, state: RunState) -> None:
     """Settle everything that was under way, and say so in events; the run can then go on as if it had never stopped."""
     await _end_processes(context, state)
-    landed = _settle_base(context, state)
-    for task_id, task in state.tasks.items():
-        if task.status is TaskStatus.WORKING:
-            await _end_attempt(context, task_id, task)
-        elif task.status is TaskStatus.LANDING and task_id != landed:
-            assert task.submitted is not None, "only submitted work is landed"
-            context.emit(
-                happened.Submitted(
-                    task=task_id,
-                    generation=task.generation,
-                    commit=task.submitted,
-                    files=task.kept.files if task.kept else 0,
-                )
-            )
-    await _clear_folders(context)
+    moved = state.moving is not None and _is_on_base(context, state.moving.new)
+    given_up = {t for t, task in state.tasks.items() if task.submitted and not _counts(context, t, task.generation)}
+    for settlement in to_settle(state, moved=moved, given_up=given_up):
+        await _carry_out(context, settlement)
+    forget_candidates(context)
+    await _clear_folders(context, state)
 
 
 async def _end_processes(context: RunContext, state: RunState) -> None:
-    """End what agents and gates of the dead orchestrator still run: what was written down, and what says whose it is.
+    """End what agents and gates of the dead orchestrator still run: what was written down, says whose it is, or is where it was.
 
-    Both, because a kill may come between the start of a process and its entry, and a process may clear its environment.
+    All three, because a kill may come between the start of a process and its entry, and a process may leave its group, clear
+    its environment, or go elsewhere.
     """
     written = {p.pid: p.started for task in state.tasks.values() for p in task.processes}
-    for pid, started in {**written, **processes_of("ORCH_RUN", context.run)}.items():
+    marked = [p for p, run in marked_processes(context.repository.runs_folder).items() if run == context.run]
+    found = {p.pid: p.started for p in (*marked, *processes_in(context.base.agents_home / context.run))}
+    for pid, started in {**written, **found}.items():
         if await end_group_of(pid, started):
             context.emit(happened.Noticed(text=f"The process {pid} of this run ran on and was ended."))
 
 
-def _settle_base(context: RunContext, state: RunState) -> str | None:
-    """Finish, or take back, a move of the base branch that was under way; return the task that has landed by it."""
-    moving = state.moving
-    if moving is None:
-        return None
-    old, new = CommitId(moving.old), CommitId(moving.new)
-    if not _is_on_base(context, moving.new):
-        context.base.take_back(old, new)
-    elif moving.task is None:
-        context.emit(
-            happened.ContractsPublished(commit=moving.new, files=len(context.loaded.plan.contracts.files), seconds=0.0)
-        )
-    else:
-        generation = state.tasks[moving.task].generation
-        tree = query.tree_of(context.repository.objects, moving.new)
-        context.emit(
-            happened.Landed(task=moving.task, generation=generation, commit=moving.new, tree=tree, seconds=0.0)
-        )
-        context.hub.release(moving.task, GrantState.DONE, commit=moving.new)
-        return moving.task
-    return None
+async def _carry_out(context: RunContext, settlement: Settlement) -> None:
+    match settlement:
+        case NoteContracts(commit):
+            files = len(context.loaded.plan.contracts.files)
+            context.emit(happened.ContractsPublished(commit=commit, files=files, seconds=0.0))
+        case NoteLanded(task, generation, commit):
+            tree = query.tree_of(context.repository.objects, commit)
+            context.emit(happened.Landed(task=task, generation=generation, commit=commit, tree=tree, seconds=0.0))
+            context.hub.release(task, GrantState.DONE, commit=commit)
+        case TakeBack(old, new):
+            context.base.take_back(CommitId(old), CommitId(new))
+        case CutOff():
+            await _end_attempt(context, settlement)
+        case GiveUp(task, generation):
+            context.refuse(task, generation, _GIVEN_UP, f"The work was not landed: {_GIVEN_UP}.", stopped=True)
+        case LandAgain(task, generation, commit, files):
+            context.emit(happened.Submitted(task=task, generation=generation, commit=commit, files=files))
 
 
 def _is_on_base(context: RunContext, commit: str) -> bool:
@@ -88,24 +82,22 @@ def _is_on_base(context: RunContext, commit: str) -> bool:
     return tip is not None and query.is_ancestor(context.repository.own, commit, tip)
 
 
-async def _end_attempt(context: RunContext, task_id: str, task: TaskState) -> None:
+def _counts(context: RunContext, task: str, generation: int) -> bool:
+    """Tell whether work of that generation may land, as the board remembers it."""
+    try:
+        context.hub.fence(task, generation)
+    except ClaimRefused:
+        return False
+    return True
+
+
+async def _end_attempt(context: RunContext, cut: CutOff) -> None:
     """Keep what an attempt left, and let its next generation begin."""
-    attempt = task.attempt
-    planned = context.loaded.plan.task(task_id)
-    this = Attempt(
-        context=context,
-        task=planned,
-        generation=task.generation,
-        session=attempt.session if attempt else "",
-        commit=CommitId(attempt.commit if attempt else ""),
-        briefing=_briefing(context, f"{task_id}.gen-{task.generation}"),
-    )
-    if attempt is None or attempt.generation != task.generation:
-        await context.worktrees.discard(this.name)  # the agent had not begun
+    this = _attempt(context, cut.task, cut.generation, cut.attempt)
+    if cut.attempt is None:
+        await context.worktrees.discard(this.name)
     else:
-        space = await context.worktrees.adopt(this.name, this.commit)
-        if space is not None:
-            await _keep_all(this, space)
+        await _keep_all(this)
     this.refuse(_CUT_SHORT, f"The attempt was cut short: {_CUT_SHORT}. Go on from what it left.", stopped=True)
 
 
@@ -114,27 +106,49 @@ def _briefing(context: RunContext, name: str) -> str:
     return file.read_text() if file.is_file() else ""
 
 
-async def _keep_all(this: Attempt, space: Workspace) -> None:
-    try:
-        captured = await space.capture()
-        outcome = Outcome(status=OutcomeStatus.STOPPED, reason=_CUT_SHORT)
-        commit = await asyncio.to_thread(keep, this, space, captured, outcome)
-        note_kept(this, commit, len(captured.changes))
-    except (GitError, WorkspaceError) as error:
-        space.keep = f"git cannot take in what the agent left ({error})"
+async def _keep_left(context: RunContext, state: RunState, name: str) -> None:
+    """Keep what the newest attempt at a task left, if a second signal or a fault of the machine cut off its end."""
+    for task_id, task in state.tasks.items():
+        if task.attempt is not None and name == f"{task_id}.gen-{task.attempt.generation}":
+            await _keep_all(_attempt(context, task_id, task.attempt.generation, task.attempt))
+
+
+def _attempt(context: RunContext, task: str, generation: int, began: AttemptStarted | None) -> Attempt:
+    return Attempt(
+        context=context,
+        task=context.loaded.plan.task(task),
+        generation=generation,
+        session=began.session if began else "",
+        commit=CommitId(began.commit if began else ""),
+        briefing=_briefing(context, f"{task}.gen-{generation}"),
+    )
+
+
+async def _keep_all(this: Attempt) -> None:
+    space = await this.context.worktrees.adopt(this.name, this.commit, this.context.boundaries[this.task.id].scope)
+    if space is None:
+        return
+    with contextlib.suppress(GitError, WorkspaceError):  # then the folder stays, and it is said why
+        await take_in(this, space, Outcome(status=OutcomeStatus.STOPPED, reason=_CUT_SHORT))
     await this.context.worktrees.close(space)
 
 
-async def _clear_folders(context: RunContext) -> None:
-    """Remove worktrees of attempts that had ended, once it is proved that their branch has all that is in them."""
-    await context.worktrees.discard("gate")
+async def _clear_folders(context: RunContext, state: RunState) -> None:
+    """Remove worktrees of attempts that had ended, once all that is in them is proved to be on their branch, or put there."""
+    await context.worktrees.discard_gates()
     for name in context.worktrees.leftovers():
         task_id, _, generation = name.rpartition(".gen-")
         branch = f"refs/heads/orch/{context.run}/{task_id}/gen-{generation}"
         commit = query.resolve(context.repository.own, branch)
-        space = await context.worktrees.adopt(name, commit) if commit else None
-        if space is None or commit is None:
-            continue  # kept on purpose, or not ours: it stays
+        boundary = context.boundaries.get(task_id)
+        if boundary is None:
+            continue  # not ours, or of a task that the plan has no more: it stays
+        if commit is None:
+            await _keep_left(context, state, name)
+            continue
+        space = await context.worktrees.adopt(name, commit, boundary.scope)
+        if space is None:
+            continue
         try:
             captured = await space.capture()
         except (GitError, WorkspaceError):

@@ -93,8 +93,13 @@ def accepts(grant: Grant | None, gen: int, holder: str) -> bool:
 
 
 def is_current(grant: Grant | None, gen: int) -> bool:
-    """Tell whether work of that generation still counts: asked again in the step that lands it."""
-    return grant is not None and grant.state.live and grant.gen == gen
+    """Tell whether work of that generation still counts: asked again in the step that lands it.
+
+    Work that was handed in and then cancelled counts: a run that was interrupted lands it when it is taken up again.
+    """
+    if grant is None or grant.gen != gen:
+        return False
+    return grant.state.live or (grant.state is GrantState.CANCELLED and grant.commit is not None)
 
 
 def release(

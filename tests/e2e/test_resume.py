@@ -2,85 +2,102 @@
 
 from __future__ import annotations
 
-import json
 import os
+import random
 import signal
+import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from orchestrator.effects import POINTS
+from orchestrator.journal import read_journal
+from orchestrator.model import events as happened
 from tests.e2e.test_interrupt import wait_for_line
+from tests.support.crash import finish, go, is_over, make_story, violations
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.processes import alive
-from tests.support.repos import Repo, make_repo
+from tests.support.repos import make_repo
 
 pytestmark = pytest.mark.e2e
 
-SLOW = {"run": "echo $$ > /dev/null; sleep 0.05"}
+NOT_IN_THE_STORY: dict[str, str] = {}
+"""Points that the story's run does not pass, with the reason."""
+
+FIRST = [f"{point}:1" for point in POINTS]
+LANDING = [
+    f"{point}:2" for point in ("base-move", "base-moved", "checkout-move", "checkout-moved")
+]  # 1 is the contracts
 
 
-def the_plan(folder: Path) -> Path:
-    """A contract, a task that is refused once, dependants, and a gate."""
-    again = [
-        {"when": {"generation": 1, "do": [{"write": {"path": "elsewhere", "text": "x"}}]}},
-        SLOW,
-        {"write": {"path": "A.txt", "text": "a\n"}},
-    ]
-    return write_plan(
-        folder,
-        [
-            {"id": "A", "writes": ["A.txt"], "todos": [{"id": "t"}], "steps": [{"claim": "t"}, *again, {"done": "t"}]},
-            {"id": "B", "writes": ["B.txt"], "steps": [SLOW, {"write": {"path": "B.txt", "from": "b"}}]},
-            {
-                "id": "C",
-                "writes": ["C.txt"],
-                "needs": ["A", "B"],
-                "steps": [{"write": {"path": "C.txt", "text": "c\n"}}],
-            },
-        ],
-        {"b": "b\n"},
-        contracts={"files": {"contracts/c.md": "agreed\n"}},
-        gates=[{"name": "g", "run": "true"}],
-    )
-
-
-def assert_as_if_undisturbed(repo: Repo) -> None:
-    """Right tree, each task landed once, everything reachable, nothing left over."""
-    assert {p: repo.show(p) for p in repo.files("main")} == {
-        "A.txt": "a\n", "B.txt": "b\n", "C.txt": "c\n", "README.txt": "start\n", "contracts/c.md": "agreed\n",
-    }  # fmt: skip
-    landed = repo.git("log", "--first-parent", "--format=%(trailers:key=Provenance-Task,valueonly,separator=)", "main")
-    assert sorted(landed.split()) == ["A", "B", "C", "contracts"]
-    assert repo.status() == ""
-    assert repo.git("worktree", "list").count("\n") == 0
-    assert not list((repo.path / ".git").glob("worktrees/*"))
-    assert not list((repo.path / ".git/orch").glob(".worktree-*"))
-    home = Path(os.environ["HOME"]) / ".local/state/orch"
-    assert not [p for p in home.rglob("*") if p.is_file()]
-    repo.git("fsck", "--strict")
-    (report,) = (repo.path / ".git/orch").glob("*/report.json")
-    assert json.loads(report.read_text())["status"] == "landed"
-
-
-KILLS = [f"{point}:{count}" for point in POINTS for count in (1, 3)]
-
-
-@pytest.mark.parametrize("kill", KILLS)
+@pytest.mark.parametrize("kill", [*FIRST, *LANDING])
 def test_a_run_killed_at_any_point_is_resumed_to_the_same_end(tmp_path: Path, kill: str) -> None:
-    repo = make_repo(tmp_path / "repo")
-    plan = the_plan(tmp_path / "p")
-    first = orch("run", plan, "--jobs", "2", "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": kill})
-    if first.code == -signal.SIGKILL:
-        again = orch("resume", "r", cwd=repo.path, env={"ORCH_KILL_AT": kill})
-        if again.code == -signal.SIGKILL:  # the same instant, once more
-            again = orch("resume", "r", cwd=repo.path)
-        if "ended before it began" in again.err:  # not even the first event was written
-            again = orch("run", plan, "--run", "r2", cwd=repo.path)
-        assert again.code == 0 or "has landed" in again.err, again.out + again.err
-    else:
-        assert first.code == 0, first.out + first.err  # the run never comes to that point so often
-    assert_as_if_undisturbed(repo)
+    story = make_story(tmp_path)
+    first = go(story, kill_at=kill)
+    passed = kill.partition(":")[0] not in NOT_IN_THE_STORY
+    assert first.code == (-signal.SIGKILL if passed else 0), first.out + first.err
+    if not is_over(story):
+        again = go(story, kill_at=kill)  # the same instant once more, if the rest of the run comes to it
+        assert again.code in (-signal.SIGKILL, 0), again.out + again.err
+    finish(story)
+    assert violations(story) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_run_killed_again_and_again_at_any_time_ends_as_if_undisturbed(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    story = make_story(tmp_path)
+    most = 1.0
+    while not is_over(story):
+        said = go(story, kill_after=chance.uniform(0.2, most))
+        assert said.code in (-signal.SIGKILL, 0), said.out + said.err
+        most *= 1.5  # so that it comes to an end on any machine
+    assert violations(story) == []
+
+
+def test_the_story_is_as_eventful_as_it_should_be_and_ends_well_undisturbed(tmp_path: Path) -> None:
+    story = make_story(tmp_path)
+    finish(story)
+    assert violations(story) == []
+    events = [event for _, event in read_journal(story.runs()[0] / "journal")]
+    kinds = Counter(event.kind for event in events)
+    assert kinds["landed"] == len(story.tasks)
+    assert kinds["snapshot-taken"] > 0
+    assert {e.text for e in events if isinstance(e, happened.Reported)} == {"one"}
+    failed = {e.result.name for e in events if isinstance(e, happened.Checked) and not e.result.passed}
+    assert {"boundary", "merge", "gate:refuses"} <= failed
+    assert story.agent_commits.read_text().strip() in story.repo.git("for-each-ref", "refs/orch")
+
+
+def test_what_is_wrong_after_a_run_is_found(tmp_path: Path) -> None:
+    story = make_story(tmp_path)
+    finish(story)
+    folder = story.runs()[0]
+    git = story.repo.git
+    left = subprocess.Popen(["sleep", "100"], env={"ORCH_RUN_FOLDER": str(folder)}, start_new_session=True)
+    git("branch", "-D", "orch/r0/t0/gen-1")
+    git("update-ref", "refs/orch/r0/candidate", "main")
+    git("worktree", "add", "--detach", tmp_path / "home/.local/state/orch/more/t0.gen-1")
+    landed = git("log", "-1", "--format=%B", "main")
+    git("commit", "--allow-empty", "--message", landed)
+    for place in (story.git_dir / "refs/heads/x.lock", folder / "prompts/.new-1", folder / "git-1/config"):
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+    story.repo.write("README.txt", "changed\n")
+    (folder / "report.json").write_text('{"status": "partial"}')
+    blob = git("rev-parse", "main:t1.txt")
+    (story.git_dir / "objects" / blob[:2] / blob[2:]).unlink()
+    said = "\n".join(violations(story))
+    left.kill()
+    left.wait()
+    for sentence in (
+        "which the journal calls kept, is lost", "refs/orch/r0/candidate is left over",
+        "more/t0.gen-1 is left over", "worktrees/t0.gen-1 is left over", "x.lock is left over", ".new-1 is left over",
+        "git-1 is left over", f"the process {left.pid} is left over: sleep 100", "has landed 2 times", " M README.txt",
+        f"missing blob {blob}", "the report says partial", "orch doctor says",
+    ):  # fmt: skip
+        assert sentence in said
 
 
 def test_agents_of_a_dead_orchestrator_are_ended_and_their_work_is_kept(tmp_path: Path) -> None:

@@ -1,135 +1,27 @@
-"""The policy of a run, played out: random plans, agents that succeed, fail, or are refused, in any order."""
+"""The policy of a run, case by case; `test_simulation` plays it out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
 from orchestrator.model import decide as to_do
 from orchestrator.model import events as happened
+from orchestrator.model.claims import GrantState, Request, is_current, release
+from orchestrator.model.claims import decide as grant
 from orchestrator.model.decide import decide, verdict
-from orchestrator.model.outcome import OutcomeStatus
-from orchestrator.model.plan import Plan
-from orchestrator.model.state import RunState, TaskStatus, fold
-
-
-def plan_of(needs: dict[str, list[str]], attempts: int = 2, **limits: Any) -> Plan:
-    tasks = tuple(
-        {
-            "id": name,
-            "writes": (f"{name}.txt",),
-            "needs": tuple(before),
-            "attempts": attempts,
-            "steps": ({"run": "true"},),
-        }
-        for name, before in needs.items()
-    )
-    return Plan.model_validate({"version": 1, "name": "p", "tasks": tasks, "limits": limits})
-
-
-def started(plan: Plan) -> happened.RunStarted:
-    return happened.RunStarted(
-        run="r", plan="p", tasks=tuple(t.id for t in plan.tasks), plan_sha256="", mode="worktree", base="main",
-        commit="c", jobs=2, folder="/", pid=1,
-    )  # fmt: skip
-
-
-@dataclass
-class World:
-    """Carries orders out as events, one random deed at a time, and watches that every promise holds."""
-
-    plan: Plan
-    draw: Any
-    jobs: int
-    state: RunState = field(default_factory=RunState)
-    working: dict[str, int] = field(default_factory=dict)
-    landing: dict[str, int] = field(default_factory=dict)
-    history: list[str] = field(default_factory=list)
-
-    def emit(self, event: happened.Event) -> None:
-        self.state = fold(self.state, event)
-
-    def order(self, action: to_do.Action) -> None:
-        match action:
-            case to_do.Start(task, generation):
-                assert task not in self.working
-                assert generation == self.state.tasks[task].generation + 1
-                assert generation <= self.plan.task(task).attempts
-                for need in self.plan.task(task).needs:
-                    assert f"landed {need}" in self.history
-                self.working[task] = generation
-                self.emit(happened.Assigned(task=task, generation=generation))
-                assert len(self.working) <= self.jobs
-            case to_do.Land(task):
-                assert not self.landing
-                self.landing[task] = self.state.tasks[task].generation
-                self.emit(happened.LandingStarted(task=task, generation=self.landing[task]))
-            case to_do.End(task, status, reason):
-                self.emit(happened.TaskEnded(task=task, status=status, reason=reason))
-            case to_do.Stop(reason):
-                self.emit(happened.StopRequested(reason=reason, lands=True))
-
-    def deed(self) -> None:
-        """Let one agent or the landing come to an end."""
-        possible = [("work", t) for t in self.working] + [("land", t) for t in self.landing]
-        kind, task = self.draw(st.sampled_from(possible))
-        generation = (self.working if kind == "work" else self.landing).pop(task)
-        ends_well = self.draw(st.booleans())
-        if kind == "work":
-            status = OutcomeStatus.DONE if ends_well else OutcomeStatus.FAILED
-            self.emit(
-                happened.AttemptEnded(
-                    task=task, generation=generation, status=status, reason="", seconds=1, cost_usd=0.5, turns=1
-                )
-            )
-        if not ends_well:
-            final = self.draw(st.booleans())
-            self.emit(happened.Refused(task=task, generation=generation, reason="no", feedback="no", final=final))
-        elif kind == "work":
-            self.emit(happened.Submitted(task=task, generation=generation, commit="c", files=1))
-        else:
-            assert f"landed {task}" not in self.history
-            self.history.append(f"landed {task}")
-            self.emit(happened.Landed(task=task, generation=generation, commit="m", tree="t", seconds=1))
-
-
-@st.composite
-def dags(draw: Any) -> dict[str, list[str]]:
-    names = [f"t{n}" for n in range(draw(st.integers(1, 7)))]
-    return {n: draw(st.lists(st.sampled_from(names[:i]), unique=True)) if i else [] for i, n in enumerate(names)}
-
-
-@settings(max_examples=400, deadline=None)
-@given(data=st.data(), needs=dags(), jobs=st.integers(1, 3), budget=st.none() | st.floats(0, 3))
-def test_every_run_ends_and_keeps_its_promises(
-    data: st.DataObject, needs: dict[str, list[str]], jobs: int, budget: float | None
-) -> None:
-    plan = plan_of(needs, cost_usd=budget)
-    world = World(plan, data.draw, jobs)
-    world.emit(started(plan))
-    for _ in range(200):
-        actions = decide(plan, world.state, jobs=jobs, seconds=0)
-        if isinstance(actions[:1], tuple) and actions and isinstance(actions[0], to_do.Finish):
-            break
-        for action in actions:
-            world.order(action)
-        if not actions:
-            world.deed()  # nothing to order means that somebody is at work: else the run would hang here
-    else:
-        raise AssertionError("the run does not end")
-    assert not world.working
-    assert not world.landing
-    for task in plan.tasks:
-        status = world.state.tasks[task.id].status
-        assert status.final
-        assert (status is TaskStatus.LANDED) == (f"landed {task.id}" in world.history)
-        if status is TaskStatus.BLOCKED:
-            assert any(world.state.tasks[n].status not in {TaskStatus.LANDED} for n in task.needs)
-        if status is TaskStatus.CANCELLED:
-            assert world.state.stopping
+from orchestrator.model.reconcile import (
+    CutOff,
+    GiveUp,
+    LandAgain,
+    NoteContracts,
+    NoteLanded,
+    Settlement,
+    TakeBack,
+    to_settle,
+)
+from orchestrator.model.state import RunState, fold
+from tests.support.simulated import started
+from tests.support.simulation import plan_of
 
 
 def test_ready_tasks_start_in_plan_order_up_to_the_number_of_jobs() -> None:
@@ -175,9 +67,88 @@ def test_the_verdict_counts_what_landed() -> None:
 
 def test_a_move_of_the_base_is_remembered_whatever_happens_to_other_tasks() -> None:
     plan = plan_of({"a": [], "b": []})
-    state = fold(fold(RunState(), started(plan)), happened.BaseMoving(task="a", old="o", new="n"))
+    state = fold(fold(RunState(), started(plan)), happened.BaseMoving(tasks=("a",), commits=("n",), old="o"))
     state = fold(state, happened.Refused(task="b", generation=1, reason="no", feedback="no"))
     assert state.moving is not None  # or a kill between the files of a checkout and the branch could not be taken back
     assert fold(state, happened.Refused(task="a", generation=1, reason="no", feedback="no")).moving is None
     landed = happened.Landed(task="a", generation=1, commit="n", tree="t", seconds=0)
     assert fold(state, landed).moving is None
+
+
+ASSIGNED = happened.Assigned(task="a", generation=1)
+BEGUN = happened.AttemptStarted(
+    task="a", generation=1, commit="c", branch="", worktree="", agent="default", model="", session="", transcript=""
+)
+KEPT = happened.Kept(task="a", generation=1, branch="", commit="w", files=3)
+SUBMITTED = happened.Submitted(task="a", generation=1, commit="w", files=3)
+LANDING = happened.LandingStarted(task="a", generation=1)
+MOVING = happened.BaseMoving(tasks=("a",), commits=("n",), old="o")
+CONTRACTS = happened.BaseMoving(tasks=(), commits=("n",), old="o")
+CANCELLED = happened.TaskEnded(task="a", status="cancelled", reason="interrupted")
+
+
+@pytest.mark.parametrize(
+    ("events", "moved", "given_up", "settled"),
+    [
+        pytest.param([], False, (), (), id="nothing had begun"),
+        pytest.param([ASSIGNED], False, (), (CutOff("a", 1, None),), id="the agent had not begun"),
+        pytest.param([ASSIGNED, BEGUN], False, (), (CutOff("a", 1, BEGUN),), id="the agent was at work"),
+        pytest.param(
+            [ASSIGNED, BEGUN, happened.Assigned(task="a", generation=2)], False, (), (CutOff("a", 2, None),),
+            id="the next agent had not begun",
+        ),
+        pytest.param([ASSIGNED, SUBMITTED], False, (), (), id="finished work waits"),
+        pytest.param([ASSIGNED, SUBMITTED], False, ("a",), (GiveUp("a", 1),), id="finished work was given up"),
+        pytest.param([ASSIGNED, SUBMITTED, CANCELLED], False, ("a",), (GiveUp("a", 1),), id="and cancelled"),
+        pytest.param([ASSIGNED, KEPT, SUBMITTED, LANDING], False, (), (LandAgain("a", 1, "w", 3),), id="it was landing"),
+        pytest.param([ASSIGNED, SUBMITTED, LANDING], False, ("a",), (GiveUp("a", 1),), id="its landing was refused"),
+        pytest.param(
+            [ASSIGNED, KEPT, SUBMITTED, LANDING, MOVING], False, (), (TakeBack("o", "n"), LandAgain("a", 1, "w", 3)),
+            id="the branch was not moved",
+        ),
+        pytest.param(
+            [ASSIGNED, SUBMITTED, LANDING, MOVING], True, ("a",), (NoteLanded("a", 1, "n"),), id="the branch was moved"
+        ),
+        pytest.param(
+            [ASSIGNED, SUBMITTED, LANDING, MOVING, CANCELLED], True, (), (NoteLanded("a", 1, "n"),),
+            id="the branch was moved after a second interrupt",
+        ),
+        pytest.param([CONTRACTS], False, (), (TakeBack("o", "n"),), id="the contracts were not published"),
+        pytest.param([CONTRACTS], True, (), (NoteContracts("n"),), id="the contracts were published"),
+    ],
+)  # fmt: skip
+def test_what_a_dead_orchestrator_left_is_settled(
+    *,
+    events: list[happened.Event],
+    moved: bool,
+    given_up: tuple[str, ...],
+    settled: tuple[Settlement, ...],
+) -> None:
+    state = fold(RunState(), started(plan_of({"a": []})))
+    for event in (*events, happened.Resumed(commit="c", jobs=1, pid=1)):
+        state = fold(state, event)
+    assert to_settle(state, moved=moved, given_up=given_up) == settled
+
+
+def test_the_base_branch_is_settled_first_and_then_each_task_in_plan_order() -> None:
+    state = fold(RunState(), started(plan_of({"a": [], "b": [], "c": []})))
+    for task in "cab":
+        state = fold(state, happened.Assigned(task=task, generation=1))
+    for event in (
+        happened.Submitted(task="b", generation=1, commit="w", files=1),
+        happened.LandingStarted(task="b", generation=1),
+        happened.BaseMoving(tasks=("b",), commits=("n",), old="o"),
+    ):
+        state = fold(state, event)
+    assert to_settle(state, moved=True, given_up=()) == (
+        NoteLanded("b", 1, "n"), CutOff("a", 1, None), CutOff("c", 1, None),
+    )  # fmt: skip
+
+
+def test_finished_work_that_an_interrupt_cancelled_may_land_when_the_run_goes_on() -> None:
+    held, _ = grant(None, Request(holder="a.gen-1", nonce="1"))
+    cancelled = release(release(held, GrantState.SUBMITTED, commit="w"), GrantState.CANCELLED)
+    assert is_current(cancelled, 1)
+    assert not is_current(cancelled, 2)
+    assert not is_current(release(held, GrantState.CANCELLED), 1)  # nothing was handed in
+    assert not is_current(release(cancelled, GrantState.OPEN), 1)
