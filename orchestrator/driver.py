@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING
 from orchestrator.crew import attempt
 from orchestrator.errors import (
     BaseBranchError,
-    ClaimRefused,
-    GitError,
+    DiskError,
     OrchestratorError,
-    ProcessError,
-    WorkspaceError,
 )
 from orchestrator.model import decide as to_do
 from orchestrator.model import events as happened
@@ -34,6 +31,15 @@ if TYPE_CHECKING:
     from orchestrator.landing import Landing
 
 __all__ = ["Driver", "Recorder"]
+
+_CHANGES_NOTHING = (
+    happened.Reported
+    | happened.Checked
+    | happened.Noticed
+    | happened.ProcessStarted
+    | happened.SnapshotTaken
+    | happened.OverlapSeen
+)  # that decide() looks at
 
 
 @dataclass(slots=True)
@@ -61,7 +67,7 @@ class Recorder:
             self.journal.append(event)
         self.state = fold(self.state, event)
         self.tell(event, self.state)
-        if not isinstance(event, happened.Reported | happened.Checked | happened.Noticed | happened.ProcessStarted):
+        if not isinstance(event, _CHANGES_NOTHING):
             self.woken.set()
 
 
@@ -116,19 +122,20 @@ class Driver:
         key = f"{self.context.run}/{task_id}/{generation}/attempt"
         try:
             await self.engine.call("agents", key, attempt, self.context, task, state, generation)
+        except DiskError:
+            raise  # nobody else could write either
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs this attempt and not the whole run
             self._refuse(task_id, generation, error, final=False)
 
     async def _land(self, task_id: str) -> None:
-        state = self.recorder.state
-        generation = state.tasks[task_id].generation
+        generation = self.recorder.state.tasks[task_id].generation
         key = f"{self.context.run}/{task_id}/{generation}/land"
         try:
-            await self.engine.call("landing", key, self.landing.land, self.context.loaded.plan.task(task_id), state)
-        except (BaseBranchError, ClaimRefused, GitError, ProcessError, WorkspaceError, OSError) as error:
+            await self.engine.call("landing", key, self.landing.land, self.context.loaded.plan.task(task_id))
+        except BaseBranchError as error:
             self._refuse(task_id, generation, error, final=True)
 
     def _refuse(self, task_id: str, generation: int, error: Exception, *, final: bool) -> None:
-        """Give a generation up for a fault of the machine (a full disk, a branch deleted by hand): the others go on."""
+        """Give a generation up for a fault of the machine (a stale lock, a branch deleted by hand): the others go on."""
         reason = f"{error} {error.hint}".strip() if isinstance(error, OrchestratorError) else str(error)
         self.context.refuse(task_id, generation, reason, final=final)

@@ -1,14 +1,19 @@
-"""Writing files of our own where somebody else may have planted a link: never through one."""
+"""Files of our own where somebody else may have planted a link, a pipe or a very large file: none does harm."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO
 
-__all__ = ["delete", "folder_id", "open_new", "write_whole"]
+from orchestrator.effects import reached
+
+__all__ = ["delete", "folder_id", "open_new", "read_bounded", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -17,10 +22,28 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+        reached("file-write")
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return the content of an ordinary file of at most `limit` bytes.
+
+    Raises:
+        OSError: it is not there, is something else (a link, too), cannot be read, or is longer.
+    """
+    # A pipe is opened without waiting for its writer; that has no effect on ordinary files.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is longer than {limit} bytes", str(path))
+    return content
 
 
 def open_new(path: Path) -> IO[bytes]:
@@ -40,7 +63,8 @@ def folder_id(path: Path) -> tuple[int, int] | None:
 
 def delete(path: Path) -> None:
     """Delete a file or a whole folder, as far as it can be; of a link only the link."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-    else:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
+    else:  # rmtree would open a pipe, and wait for its writer
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()

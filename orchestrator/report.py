@@ -51,6 +51,7 @@ def write_report(loaded: LoadedPlan, state: RunState, folder: Path) -> Report:
     temporary.write_text(json.dumps(report, indent=2) + "\n")
     reached("report-write")
     temporary.replace(folder / "report.json")
+    reached("report-written")
     return report
 
 
@@ -86,10 +87,10 @@ def _conflicts(plan: Plan, state: RunState) -> Conflicts:
     )
     return {
         "prevented": _ordered_overlaps(plan),
-        "detected_early": stages["submission"],
+        "detected_early": stages["submission"] + len(state.overlaps),
         "at_merge": stages["landing"],
         "by_type": {
-            "direct": kinds[ConflictKind.DIRECT],
+            "direct": kinds[ConflictKind.DIRECT] + len(state.overlaps),
             "semantic": kinds[ConflictKind.SEMANTIC],
             "structural": kinds[ConflictKind.STRUCTURAL],
             "behavioral": kinds[ConflictKind.BEHAVIORAL],
@@ -106,15 +107,16 @@ def _ordered_overlaps(plan: Plan) -> int:
 
 
 def _timings(state: RunState) -> dict[str, float]:
-    checks = [c for task in state.tasks.values() for c in task.checks]
+    tasks = state.all_tasks.values()
+    checks = [c for task in tasks for c in task.checks]
     gates = [c for c in checks if c.result.name.startswith("gate:")]
     seconds = {
         "total": state.ended.seconds if state.ended else 0.0,
         "contracts": state.contracts.seconds if state.contracts else 0.0,
-        "agents": sum(task.seconds for task in state.tasks.values()),
+        "agents": sum(task.seconds for task in tasks),
         "checks": sum(c.result.seconds for c in checks) - sum(c.result.seconds for c in gates),
         "gates": sum(c.result.seconds for c in gates),
-        "landing": sum(task.landing_seconds for task in state.tasks.values()),
+        "landing": sum(task.landing_seconds for task in tasks),
     }
     return {phase: round(value, 3) for phase, value in seconds.items()}
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orchestrator.model.events import Event
-from orchestrator.model.formats import BlameLineJson, Report, TaskLinesJson
+from orchestrator.model.formats import AllLinesJson, BlameLineJson, Report, TaskLinesJson
 from orchestrator.planfile.schema import plan_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,8 +29,8 @@ def schemas() -> dict[str, dict[str, Any]]:
         "report.schema.json": {"$schema": DIALECT, **TypeAdapter(Report).json_schema()},
         "blame.schema.json": {
             "$schema": DIALECT,
-            "title": "One line of `orch blame PATH --json`, or the answer of `orch blame --task ID --json`",
-            **TypeAdapter(BlameLineJson | TaskLinesJson).json_schema(),
+            "title": "One line of `orch blame PATH --json`, or the answer of `orch blame --json` with `--task ID` or `--all`",
+            **TypeAdapter(BlameLineJson | TaskLinesJson | AllLinesJson).json_schema(),
         },
         "events.schema.json": {
             "$schema": DIALECT,

@@ -45,12 +45,12 @@ class Desk(Protocol):
 class Assignment:
     """One attempt at one task, with all that an agent may use for it.
 
-    `folder` is its worktree, the only place it may write; `briefing` is what it is told, also in `briefing_file`;
-    `sources` are the plan's own files that script steps name; `on_process` is told of each process that is started;
-    `stop` is set when it must end politely.
+    `run_folder` is named as the run is; `folder` is its worktree, the only place it may write; `briefing` is what it is
+    told, also in `briefing_file`; `sources` are the plan's own files that script steps name; `on_process` is told of each
+    process that is started; `stop` is set when it must end politely.
     """
 
-    run: str
+    run_folder: Path
     task: Task
     generation: int
     session: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import ProcessError
 from orchestrator.model.outcome import Outcome, OutcomeStatus
-from orchestrator.process import Ending, clean_environment, run_group
+from orchestrator.process import Ending, clean_environment, marks_of, run_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ def _why(ending: Ending, code: int, assignment: Assignment, output: bytes) -> st
 def _environment(assignment: Assignment) -> dict[str, str]:
     return clean_environment(
         {
-            "ORCH_RUN": assignment.run,
+            **marks_of(assignment.run_folder),
             "ORCH_TASK": assignment.task.id,
             "ORCH_GENERATION": str(assignment.generation),
             "ORCH_BRANCH": assignment.branch,

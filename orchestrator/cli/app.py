@@ -10,7 +10,8 @@ from typing import NoReturn
 import click
 
 from orchestrator import __version__
-from orchestrator.cli import look, plans, running
+from orchestrator.cli import doctoring, keeping, look, plans, running
+from orchestrator.disk_faults import disk_error_in
 from orchestrator.errors import ExitCode, OrchestratorError, PlanError
 
 __all__ = ["main", "orch"]
@@ -25,7 +26,10 @@ def orch() -> None:
     """
 
 
-for command in (running.run, running.resume, plans.check, look.status, look.log, look.board, look.blame, plans.plan):
+for command in (
+    running.run, running.resume, plans.check, look.status, look.log, look.board, look.blame, plans.plan,
+    keeping.recover, keeping.clean, doctoring.doctor,
+):  # fmt: skip
     orch.add_command(command)
 
 
@@ -39,8 +43,7 @@ def _exit_code(arguments: list[str]) -> int:
     try:
         result = orch.main(arguments, prog_name="orch", standalone_mode=False)
     except OrchestratorError as error:
-        _explain(error, as_json=as_json)
-        return error.exit_code
+        return _explain(disk_error_in(error) or error, as_json=as_json)
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
@@ -53,11 +56,12 @@ def _exit_code(arguments: list[str]) -> int:
     except BaseExceptionGroup as group:
         return _explain_group(group, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - this is where a bug of ours ends
-        return _bug(error)
+        fault = disk_error_in(error)
+        return _explain(fault, as_json=as_json) if fault else _bug(error)
     return result if isinstance(result, int) else ExitCode.LANDED
 
 
-def _explain(error: OrchestratorError, *, as_json: bool) -> None:
+def _explain(error: OrchestratorError, *, as_json: bool) -> ExitCode:
     problems = list(error.problems) if isinstance(error, PlanError) else []
     if as_json:
         click.echo(json.dumps({"error": error.message, "hint": error.hint, "problems": problems}))
@@ -66,15 +70,15 @@ def _explain(error: OrchestratorError, *, as_json: bool) -> None:
     click.echo(f"{'' if problems else 'Error: '}{error.message}", err=True)
     if error.hint:
         click.echo(error.hint, err=True)
+    return error.exit_code
 
 
 def _explain_group(group: BaseExceptionGroup[BaseException], *, as_json: bool) -> int:
     """Explain what several tasks of one run raised: what we expect first, else a bug."""
     leaves = list(_leaves(group))
-    for leaf in leaves:
+    for leaf in (disk_error_in(group), *leaves):
         if isinstance(leaf, OrchestratorError):
-            _explain(leaf, as_json=as_json)
-            return leaf.exit_code
+            return _explain(leaf, as_json=as_json)
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return ExitCode.INTERRUPTED
     return _bug(group)

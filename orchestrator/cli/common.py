@@ -13,12 +13,21 @@ import click
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from orchestrator.git.repository import Repository
     from orchestrator.model.state import RunState
 
-__all__ = ["json_option", "open_repository", "remembered", "repo_option", "run_folder", "run_folders", "say"]
+__all__ = [
+    "json_option",
+    "named_run",
+    "open_repository",
+    "remembered",
+    "repo_option",
+    "run_folder",
+    "run_folders",
+    "say",
+]
 
 
 _LOOKED_AT = 50  # of the runs, when one is looked for by what became of it
@@ -75,14 +84,25 @@ def run_folder(repository: Repository, run: str | None) -> Path:
         raise UsageError("No run is remembered in this repository.", hint="Start one with `orch run PLAN`.")
     if run is None:
         return folders[0]
-    exact = [folder for folder in folders if folder.name == run]
-    found = exact or [folder for folder in folders if run in folder.name]
+    name = named_run([folder.name for folder in folders], run)
+    return next(folder for folder in folders if folder.name == name)
+
+
+def named_run(names: Sequence[str], run: str) -> str:
+    """Return which of these runs, newest first, is meant by a name or a part of one.
+
+    Raises:
+        UsageError: none of them, or more than one.
+    """
+    found = [name for name in names if name == run] or [name for name in names if run in name]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(folder.name for folder in (found or folders)[:5])
+    some = ", ".join((found or names)[:5])
     if found:
-        raise UsageError(f"More than one run has {run} in its name.", hint=f"They are: {names}.")
-    raise UsageError(f"There is no run {run}.", hint=f"The newest are: {names}.")
+        raise UsageError(f"More than one run has {run} in its name.", hint=f"They are: {some}.")
+    raise UsageError(
+        f"There is no run {run}.", hint=f"The newest are: {some}." if some else "No run has left anything here."
+    )
 
 
 def say(lines: Iterable[str]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TextIO, cast
 
 from orchestrator.model import events as happened
 from orchestrator.model.sentences import sentence_for
@@ -13,6 +14,7 @@ from orchestrator.model.state import RunState, TaskStatus
 from orchestrator.model.text import clean_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from rich.table import Table
@@ -23,11 +25,37 @@ _STYLE = {TaskStatus.WORKING: "cyan", TaskStatus.SUBMITTED: "yellow", TaskStatus
 _ACTIVE = {TaskStatus.WORKING, TaskStatus.SUBMITTED, TaskStatus.LANDING}
 
 
+class _Stream:
+    """A stream that falls silent once its reader has gone, as `| head` does, or its terminal; the journal has everything."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._or_silence():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._or_silence():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a stream has
+        return getattr(self._stream, name)
+
+    @contextlib.contextmanager
+    def _or_silence(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # for all who write there from now on
+
+
 class Display:
     """Tells a person what happens. `plain` lines go to stdout, or to stderr when stdout belongs to a program."""
 
     def __init__(self, *, plain: bool, to_stderr: bool) -> None:
-        self._stream = sys.stderr if to_stderr else sys.stdout
+        self._stream = _Stream(sys.stderr if to_stderr else sys.stdout)
         self._started = time.monotonic()
         self._last_words: dict[str, str] = {}
         self._since: dict[str, float] = {}
@@ -38,7 +66,7 @@ class Display:
             from rich.console import Console
             from rich.live import Live
 
-            self._console = Console(file=self._stream)
+            self._console = Console(file=cast("IO[str]", self._stream))
             self._live = Live(
                 console=self._console,
                 get_renderable=lambda: self._table(self._state),
@@ -75,13 +103,7 @@ class Display:
 
             self._console.print(Text(line))
         else:
-            self._print(line)
-
-    def _print(self, line: str) -> None:
-        try:
             print(line, file=self._stream, flush=True)
-        except OSError:  # the reader has gone, as `| head` does; the run goes on, and its journal has everything
-            self._stream = open(os.devnull, "w")  # noqa: PTH123, SIM115 - it stays open for as long as we do
 
     def _table(self, state: RunState) -> Table:
         """Show the tasks that something happens to, at most half a screen of them, and count the others."""

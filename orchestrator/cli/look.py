@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from orchestrator.cli.common import json_option, open_repository, remembered, re
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orchestrator.git.repository import Repository
-    from orchestrator.provenance import Origin
+    from orchestrator.provenance import AllLines, Origin
 
 __all__ = ["blame", "board", "log", "status"]
 
@@ -69,7 +72,7 @@ def log(*, run: str | None, task: str | None, follow: bool, repo: Path | None, a
     from orchestrator.model.sentences import sentence_for
 
     journal = run_folder(open_repository(repo), run) / "journal"
-    if task is not None and task not in state_in(journal).tasks:
+    if task is not None and task not in state_in(journal).all_tasks:
         raise UsageError(f"The run {journal.parent.name} has no task {task}.")
     say(
         json.dumps({"at": at, **event_as_json(event)})
@@ -97,17 +100,24 @@ def board(*, run: str | None, repo: Path | None, as_json: bool) -> None:
 @click.command()
 @click.argument("place", metavar="[PATH[:LINE]]", required=False)
 @click.option("--task", help="Show which lines this task wrote, in all files.")
+@click.option("--all", "everything", is_flag=True, help="Show what each task, agent and model wrote, in all files.")
 @click.option("--rev", help="At this revision (default: the newest run's base branch, else HEAD).")
 @repo_option
 @json_option
-def blame(*, place: str | None, task: str | None, rev: str | None, repo: Path | None, as_json: bool) -> None:
-    """Tell who wrote each line of PATH, or which lines a task wrote."""
-    from orchestrator.provenance import lines_of_task, origins
+def blame(
+    *, place: str | None, task: str | None, everything: bool, rev: str | None, repo: Path | None, as_json: bool
+) -> None:
+    """Tell who wrote each line of PATH, which lines a task wrote, or how much each wrote of all files."""
+    from orchestrator.provenance import all_lines, lines_of_task, origins
 
-    if (place is None) == (task is None):
-        raise click.UsageError("Say either PATH[:LINE] or --task ID.")
+    if (place is not None) + (task is not None) + everything != 1:
+        raise click.UsageError("Say either PATH[:LINE], --task ID or --all.")
     repository = open_repository(repo)
     revision = rev or _base_of_newest_run(repository)
+    if everything:
+        total = all_lines(repository.own, revision)
+        say([json.dumps(total.as_json())] if as_json else _tables(total))
+        return
     if task is not None:
         files = lines_of_task(repository.own, revision, task)
         spans = {p: ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in found) for p, found in files.items()}
@@ -154,5 +164,30 @@ def _blame_line(origin: Origin) -> str:
     from orchestrator.model.text import printable
 
     by = origin.provenance
-    who = f"{by.task} gen {by.generation} {by.agent} {by.model}" if by else "not written by a run"
+    who = f"{by.task} gen {by.generation} {by.agent} {by.model}" if by else _NOT_BY_A_RUN
     return f"{origin.commit[:12]} {who:44} {origin.line:5}  {printable(origin.text)}"
+
+
+_NOT_BY_A_RUN = "not written by a run"
+
+
+def _tables(found: AllLines) -> Iterator[str]:
+    """Yield what was written of all lines: a table by task, and one by agent and model; the greatest share first."""
+    total = sum(last - first + 1 for ranges in found.files.values() for first, last, _ in ranges)
+    yield f"{found.revision[:12]}: {total} lines in {len(found.files)} files"
+    columns = {
+        "task": {commit: by.task for commit, by in found.written.items()},
+        "agent and model": {commit: f"{by.agent} {by.model}" for commit, by in found.written.items()},
+    }
+    for title, names in columns.items():
+        lines: Counter[str] = Counter()
+        files: dict[str, set[str]] = defaultdict(set)
+        for path, ranges in found.files.items():
+            for first, last, commit in ranges:
+                name = names[commit] if commit else _NOT_BY_A_RUN
+                lines[name] += last - first + 1
+                files[name].add(path)
+        yield ""
+        yield f"{title:44} {'lines':>8}  {'share':>7}  {'files':>6}"
+        for name in sorted(lines, key=lambda name: (name == _NOT_BY_A_RUN, -lines[name], name)):
+            yield f"{name:44} {lines[name]:8}  {lines[name] / total:7.1%}  {len(files[name]):6}"

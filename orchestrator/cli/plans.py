@@ -29,7 +29,7 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     from orchestrator.base_branch import open_base
     from orchestrator.model.graph import waves
     from orchestrator.planfile import load_plan
-    from orchestrator.worktrees import worktrees_home
+    from orchestrator.worktrees_home import worktrees_home
 
     loaded = load_plan(plan_path)
     agents_of(loaded.plan, loaded.path.name)

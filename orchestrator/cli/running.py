@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.driver import Recorder
     from orchestrator.git.repository import Repository
     from orchestrator.model.formats import Report
+    from orchestrator.model.state import RunState
     from orchestrator.planfile import LoadedPlan
     from orchestrator.run import Run
 
@@ -33,6 +34,10 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 jobs_option = click.option(
     "--jobs", type=click.IntRange(1, 1000), help="Agents at once (default: the plan's, else one a processor)."
 )
+heartbeat_option = click.option(
+    "--heartbeat", type=click.FloatRange(min=0.05, max=3600), default=5.0, show_default=True,
+    help="Seconds between two looks at a worktree, which keep what its agent has written so far.",
+)  # fmt: skip
 
 
 @click.command(short_help="Run a plan.")
@@ -41,12 +46,14 @@ jobs_option = click.option(
     "--mode", type=click.Choice(["worktree"]), default="worktree", show_default=True, help="How agents share the work."
 )
 @jobs_option
+@heartbeat_option
 @click.option("--run", "run_id", help="A name for this run (default: the date, the plan's name, and four hex digits).")
 @click.option("--new", is_flag=True, help="Start anew, even if a run of this plan has not ended.")
 @repo_option
 @json_option
 def run(
-    *, plan: Path, mode: str, jobs: int | None, run_id: str | None, new: bool, repo: Path | None, as_json: bool
+    *, plan: Path, mode: str, jobs: int | None, heartbeat: float, run_id: str | None, new: bool, repo: Path | None,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Run PLAN: contracts first, then agents side by side, landing what is proved to fit."""
     from orchestrator.planfile import load_plan
@@ -56,36 +63,49 @@ def run(
     loaded = load_plan(plan)
     repository = open_repository(repo)
     if not new and run_id is None and (unfinished := _unfinished(repository, loaded)):
-        if not _wants_to_go_on(unfinished.name):
-            raise UsageError(
-                f"The run {unfinished.name} of this plan has not ended.",
-                hint=f"Go on with it: orch resume {unfinished.name}. Or start another: orch run --new {plan}",
-            )
+        folder, state = unfinished
+        _offer(folder, state, loaded, plan)
         return _execute(
-            lambda recorder: take_over_run(repository, unfinished, jobs=jobs, recorder=recorder), as_json=as_json
+            lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=loaded),
+            heartbeat=heartbeat,
+            as_json=as_json,
         )
     name = _checked_run_id(run_id) if run_id else new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
     slots = jobs or loaded.plan.limits.jobs or os.cpu_count() or 1
     return _execute(
-        lambda recorder: begin_run(loaded, repository, run=name, jobs=slots, recorder=recorder), as_json=as_json
+        lambda recorder: begin_run(loaded, repository, run=name, jobs=slots, recorder=recorder),
+        heartbeat=heartbeat,
+        as_json=as_json,
     )
 
 
 @click.command(short_help="Go on with a run that was ended or killed.")
 @click.argument("run", required=False)
+@click.option(
+    "--plan", type=click.Path(path_type=Path), help="Go on with this edited plan (default: the plan as it was)."
+)
 @jobs_option
+@heartbeat_option
 @repo_option
 @json_option
-def resume(*, run: str | None, jobs: int | None, repo: Path | None, as_json: bool) -> int:
+def resume(
+    *, run: str | None, plan: Path | None, jobs: int | None, heartbeat: float, repo: Path | None, as_json: bool
+) -> int:  # fmt: skip
     """Go on with RUN (default: the newest that has not landed everything), however it was ended."""
+    from orchestrator.planfile import load_plan
     from orchestrator.run import take_over_run
 
+    edited = load_plan(plan) if plan else None
     repository = open_repository(repo)
-    folder = run_folder(repository, run) if run else _newest_open(repository)
-    return _execute(lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder), as_json=as_json)
+    folder = run_folder(repository, run) if run else _newest_open(repository, edited)
+    return _execute(
+        lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=edited),
+        heartbeat=heartbeat,
+        as_json=as_json,
+    )
 
 
-def _execute(begin: Callable[[Recorder], Run], *, as_json: bool) -> int:
+def _execute(begin: Callable[[Recorder], Run], *, heartbeat: float, as_json: bool) -> int:
     import asyncio
 
     from orchestrator.cli.live import Display
@@ -95,7 +115,7 @@ def _execute(begin: Callable[[Recorder], Run], *, as_json: bool) -> int:
 
     with Display(plain=as_json or not sys.stdout.isatty(), to_stderr=as_json) as display:
         recorder = Recorder(state=RunState(), tell=display.tell)
-        report, interrupted = asyncio.run(_with_signals(begin, recorder))
+        report, interrupted = asyncio.run(_with_signals(begin, recorder, heartbeat))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     say([json.dumps(report)] if as_json else ["", *summary_of(report, width)])
     if interrupted:
@@ -103,30 +123,59 @@ def _execute(begin: Callable[[Recorder], Run], *, as_json: bool) -> int:
     return ExitCode.LANDED if report["status"] == "landed" else ExitCode.NOT_LANDED
 
 
-def _unfinished(repository: Repository, loaded: LoadedPlan) -> Path | None:
+def _unfinished(repository: Repository, loaded: LoadedPlan) -> tuple[Path, RunState] | None:
     """Return the newest run of this plan that was begun, has not ended, and that nobody is working on."""
     from orchestrator.journal import is_free
 
     for folder, state in remembered(repository):
         same = state.started is not None and state.started.plan == loaded.plan.name
         if same and state.ended is None and is_free(folder / "journal"):
-            return folder
+            return folder, state
     return None
 
 
-def _newest_open(repository: Repository) -> Path:
+def _newest_open(repository: Repository, loaded: LoadedPlan | None) -> Path:
+    """Return the newest run, of this plan if there is one, that has work left and that nobody is working on."""
     from orchestrator.journal import is_free
 
     for folder, state in remembered(repository):
-        if (state.ended is None or state.ended.status != "landed") and state.started and is_free(folder / "journal"):
+        if state.started is None or (loaded is not None and state.started.plan != loaded.plan.name):
+            continue
+        if (state.ended is None or state.ended.status != "landed") and is_free(folder / "journal"):
             return folder
-    raise UsageError("No run in this repository has work left.", hint="Start one with `orch run PLAN`.")
+    of = f" of {loaded.plan.name}" if loaded else ""
+    raise UsageError(
+        f"No run{of} in this repository has work left.", hint="Name the run, or start one with `orch run PLAN`."
+    )
 
 
-def _wants_to_go_on(name: str) -> bool:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    return click.confirm(f"The run {name} of this plan has not ended. Go on with it?", default=True)
+def _offer(folder: Path, state: RunState, loaded: LoadedPlan, plan: Path) -> None:
+    """Offer to go on with a run that has not ended, with the plan as it is now.
+
+    Raises:
+        UsageError: there is nobody to ask, or the answer is no; it names the ways to go on.
+    """
+    from orchestrator.model.replan import compare
+    from orchestrator.model.sentences import edit_lines
+    from orchestrator.run import pinned_plan
+
+    so_far = f"The run {folder.name} of this plan has not ended"
+    as_it_was = f"Go on with the plan as it was: orch resume {folder.name}"
+    another = f"Start another run: orch run --new {plan}"
+    replan = compare(pinned_plan(folder, state), loaded, state)
+    if replan.refused:
+        so_far += f", and cannot go on with the plan as it is now: {replan.refused[0]}."
+        raise UsageError(so_far, hint=f"{as_it_was}\n{another}")
+    if replan.edit is None:
+        message, question = f"{so_far}.", "Go on with it?"
+        ways = f"Go on with it: orch resume {folder.name}"
+    else:
+        message = "\n  ".join([f"{so_far}, and the plan was edited since:", *edit_lines(replan.edit)])
+        question = "Go on with the plan as it is now?"
+        ways = f"Go on with the plan as it is now: orch resume {folder.name} --plan {plan}\n{as_it_was}"
+    asked = sys.stdin.isatty() and sys.stdout.isatty()
+    if not (asked and click.confirm(f"{message}\n{question}", default=True)):
+        raise UsageError(message, hint=f"{ways}\n{another}")
 
 
 def _checked_run_id(run_id: str) -> str:
@@ -139,7 +188,7 @@ def _checked_run_id(run_id: str) -> str:
     return run_id
 
 
-async def _with_signals(begin: Callable[[Recorder], Run], recorder: Recorder) -> tuple[Report, bool]:
+async def _with_signals(begin: Callable[[Recorder], Run], recorder: Recorder, heartbeat: float) -> tuple[Report, bool]:
     """Run to the end; the first signal stops agents politely and starts no further landing, the second ends it all now."""
     import asyncio
 
@@ -153,6 +202,8 @@ async def _with_signals(begin: Callable[[Recorder], Run], recorder: Recorder) ->
 
     def on_signal(number: signal.Signals) -> None:
         nonlocal received
+        if received and number is signal.SIGHUP:
+            return  # a terminal that closes sends it twice, once by its shell: that is nobody's second word
         received += 1
         if received > 1 or recorder.state.started is None:
             main_task.cancel()
@@ -163,9 +214,10 @@ async def _with_signals(begin: Callable[[Recorder], Run], recorder: Recorder) ->
         stop_gates.set()
 
     for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # `nohup orch run`
+            loop.add_signal_handler(number, on_signal, number)
     try:
-        report = await begin(recorder).go(stop_agents=stop_agents, stop_gates=stop_gates)
+        report = await begin(recorder).go(stop_agents=stop_agents, stop_gates=stop_gates, heartbeat=heartbeat)
     except asyncio.CancelledError:
         if recorder.state.started is not None:
             name = recorder.state.started.run

@@ -9,16 +9,18 @@ Every process runs in a session of its own, so that Ctrl-C in the terminal reach
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.errors import GitError
-from orchestrator.git.objects import GitObject, ObjectReader, RefMover
+from orchestrator.git.objects import DIFF, MERGE, Differ, GitObject, Merger, ObjectReader, RefMover
+from orchestrator.orphans import remember
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Completed", "Git", "end_all"]
@@ -52,6 +54,8 @@ _SEALED_CONFIG = {
 }
 
 
+_UNBUFFERED = ("stdbuf", "-o0")  # of coreutils; without it, each merge is a process of its own
+
 _PATIENCE = 900  # seconds; the longest that any one git process of a run may take
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 
@@ -77,6 +81,12 @@ class Completed:
 
 
 @cache
+def _answers_at_once() -> bool:
+    """Tell whether a git that stays can be made to answer each merge when it is asked: before 2.49 it keeps answers back."""
+    return shutil.which(_UNBUFFERED[0]) is not None
+
+
+@cache
 def _forget_outer_git() -> None:
     # GitPython copies os.environ and offers no way to leave a variable out, so they go once, for the whole process.
     for name in [n for n in os.environ if n.startswith("GIT_")]:
@@ -92,9 +102,17 @@ class Git:
     work_tree: Path | None = None
     index: Path | None = None
     objects: Path | None = None
+    alternates: Path | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     reader: ObjectReader | None = field(default=None, compare=False)
     mover: RefMover | None = field(default=None, compare=False)
+    merger: Merger | None = field(default=None, compare=False)
+    differ: Differ | None = field(default=None, compare=False)
+
+    @property
+    def object_folder(self) -> Path:
+        """Where new objects go."""
+        return self.objects or self.git_dir / "objects"
 
     def at(self, *, work_tree: Path | None = None, index: Path | None = None) -> Git:
         """Return the same git, working on another work tree and index file."""
@@ -133,11 +151,13 @@ class Git:
         return self.run(*arguments, stdin=stdin, env=env).text
 
     def staying(self) -> Git:
-        """Return the same git with processes that stay: one for reading objects, one for moving refs."""
+        """Return the same git with processes that stay, each started when it is first needed (see `objects`)."""
         return replace(
             self,
             reader=ObjectReader(lambda: self._start(["cat-file", "--batch"], {})),
+            differ=Differ(lambda: self._start(DIFF, {})),
             mover=RefMover(lambda: self._start(["update-ref", "--create-reflog", "--stdin"], {})),
+            merger=Merger(lambda: self._start(MERGE, {}, unbuffered=True)) if _answers_at_once() else None,
         )
 
     def find(self, name: str) -> GitObject | None:
@@ -150,20 +170,26 @@ class Git:
             raise GitError(["git", "cat-file", "--batch"], self.cwd, -1, "no reader was started")
         return self.reader.find(name)
 
-    def _start(self, command: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _start(
+        self, command: Sequence[str], env: Mapping[str, str], *, unbuffered: bool = False
+    ) -> subprocess.Popen[bytes]:
         from git.cmd import Git as GitPython  # 0.1 s of CPU, so only where git is really run
 
         _forget_outer_git()
-        auto_interrupt: Any = GitPython(str(self.cwd)).execute(
-            ["git", *command],
-            istream=subprocess.PIPE,
-            as_process=True,
-            env={**_SEALED_ENVIRONMENT, **self._settings(), **self._place(), **env},
-            start_new_session=True,
-        )
-        process = cast("subprocess.Popen[bytes]", auto_interrupt.proc)
-        auto_interrupt.proc = None  # its finaliser would terminate a process that we are still talking to
-        return process
+
+        def start() -> subprocess.Popen[bytes]:
+            auto_interrupt: Any = GitPython(str(self.cwd)).execute(
+                [*(_UNBUFFERED if unbuffered else ()), "git", *command],
+                istream=subprocess.PIPE,
+                as_process=True,
+                env={**_SEALED_ENVIRONMENT, **self._settings(), **self._place(), **env},
+                start_new_session=True,
+            )
+            process = cast("subprocess.Popen[bytes]", auto_interrupt.proc)
+            auto_interrupt.proc = None  # its finaliser would terminate a process that we are still talking to
+            return process
+
+        return remember(start)
 
     def _settings(self) -> dict[str, str]:
         # By the environment, since `-c` takes everything after the first `=` of a name such as filter.a=b.clean for the value.
@@ -180,4 +206,6 @@ class Git:
             place["GIT_INDEX_FILE"] = str(self.index)
         if self.objects is not None:
             place["GIT_OBJECT_DIRECTORY"] = str(self.objects)
+        if self.alternates is not None:
+            place["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.alternates)
         return place

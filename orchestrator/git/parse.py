@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NamedTuple, NewType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "ABSENT",
     "BlameLine",
+    "BlobLines",
     "Change",
     "CommitId",
     "CommitRecord",
     "MergeResult",
+    "Ref",
     "TreeId",
     "WorktreeEntry",
+    "commit_time",
     "decode",
     "parse_blame",
+    "parse_blobs",
     "parse_commit",
     "parse_commits",
+    "parse_cuts",
     "parse_merge",
     "parse_raw_diff",
+    "parse_raw_diffs",
+    "parse_refs",
+    "parse_sources",
     "parse_worktrees",
     "tree_in_commit",
 ]
@@ -67,25 +76,40 @@ class Change:
         return self.new_mode == "120000"
 
     @property
+    def is_folder(self) -> bool:
+        """Tell whether it is a folder, before or afterwards, of which git was asked to tell as well."""
+        return "040000" in (self.old_mode, self.new_mode)
+
+    @property
     def is_submodule(self) -> bool:
         """Tell whether the path is a commit of another repository before or afterwards."""
         return "160000" in (self.old_mode, self.new_mode)
 
 
 def parse_raw_diff(out: bytes) -> tuple[Change, ...]:
-    """Read `diff-tree -r -z --raw --no-renames --no-abbrev` (without the commit's own line)."""
+    """Read `diff-tree -r -z --raw --no-renames --no-abbrev`, and what `log` prints so: the commits' own lines are left out."""
+    return tuple(change for changes in _raw_diffs(out) for change in changes)
+
+
+def parse_raw_diffs(out: bytes) -> list[tuple[Change, ...]]:
+    """Read `diff-tree --stdin --always -t -r -z --raw --no-renames --no-abbrev`: the changes under each commit's own line."""
+    return [tuple(changes) for changes in _raw_diffs(out)][1:]  # before the first line there is nothing
+
+
+def _raw_diffs(out: bytes) -> list[list[Change]]:
     fields = iter(out.split(b"\0"))
-    changes = []
+    found: list[list[Change]] = [[]]
     for head in fields:
         if not head.startswith(b":"):
-            continue  # the commit line of `log` and `diff-tree --stdin`, and the end
+            if head:  # empty is only the end
+                found.append([])
+            continue
         old_mode, new_mode, old_blob, new_blob, _status = head[1:].decode("ascii").split(" ")
-        changes.append(
-            Change(
-                path=decode(next(fields)), old_mode=old_mode, new_mode=new_mode, old_blob=old_blob, new_blob=new_blob
-            )
+        change = Change(
+            path=decode(next(fields)), old_mode=old_mode, new_mode=new_mode, old_blob=old_blob, new_blob=new_blob
         )
-    return tuple(changes)
+        found[-1].append(change)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +120,9 @@ class MergeResult:
     conflicts: tuple[str, ...]
 
 
-def parse_merge(out: bytes) -> MergeResult:
-    """Read `merge-tree --write-tree -z --name-only --no-messages`: the tree, then each path in conflict."""
-    tree, *paths = out.split(b"\0")
+def parse_merge(answer: Sequence[bytes]) -> MergeResult:
+    """Read what `merge-tree --write-tree -z --name-only --no-messages` says: the tree, then each path in conflict."""
+    tree, *paths = answer
     return MergeResult(TreeId(tree.decode("ascii")), tuple(dict.fromkeys(decode(p) for p in paths if p)))
 
 
@@ -129,6 +153,21 @@ def parse_worktrees(out: bytes) -> tuple[WorktreeEntry, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Ref:
+    """A ref's full name, the object that it points at, and whether it does so by way of another ref."""
+
+    name: str
+    id: str
+    symbolic: bool
+
+
+def parse_refs(out: bytes) -> tuple[Ref, ...]:
+    """Read `for-each-ref --format='%(objectname) %(refname) %(symref)'`; no name holds a space."""
+    fields = (decode(line).split(" ") for line in out.splitlines())
+    return tuple(Ref(name, oid, bool(target)) for oid, name, target in fields)
+
+
+@dataclass(frozen=True, slots=True)
 class BlameLine:
     """One line of a file, and the commit that git says it came from."""
 
@@ -151,6 +190,68 @@ def parse_blame(out: bytes) -> tuple[BlameLine, ...]:
     return tuple(lines)
 
 
+def parse_cuts(out: bytes) -> dict[tuple[str, str], list[tuple[int, int, int]]]:
+    """Read a patch with `--full-index --unified=0`: (old blob, new blob) → (lines before, lines that go, lines that come).
+
+    Only what git itself says begins a line with `d`, `i` or `@` there; a name with a newline stands in quotation marks.
+    """
+    found: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
+    for section in (b"\n" + out).split(b"\ndiff --git ")[1:]:
+        head, *hunks = section.split(b"\n@@ -")
+        blobs = head.partition(b"\nindex ")[2].partition(b"\n")[0].partition(b" ")[0].decode("ascii")
+        if blobs:  # else only the mode is another
+            old, _, new = blobs.partition("..")
+            found[old, new] = [_cut(hunk) for hunk in hunks]
+    return found
+
+
+def _cut(hunk: bytes) -> tuple[int, int, int]:
+    old, new = hunk[: hunk.index(b" @@")].split(b" +")
+    (first, removed), (_, added) = _extent(old), _extent(new)
+    return first - 1 if removed else first, removed, added  # where nothing goes, git names the line before
+
+
+def _extent(text: bytes) -> tuple[int, int]:
+    first, comma, count = text.partition(b",")
+    return int(first), int(count) if comma else 1
+
+
+_SOURCE = re.compile(rb"([0-9a-f]+) ([0-9a-f]+)\n(?::[^\0]*\0([^\0]*)\0[^\0]*\0)?")
+
+
+def parse_sources(out: bytes) -> dict[tuple[str, str], str | None]:
+    """Read `diff-tree --stdin -z --raw --diff-filter=R` of trees with one new file: the two trees → where it was, if anywhere."""
+    return {
+        (found[1].decode("ascii"), found[2].decode("ascii")): None if found[3] is None else decode(found[3])
+        for found in _SOURCE.finditer(out)
+    }
+
+
+class BlobLines(NamedTuple):
+    """How many lines a blob has, one that no newline ends included, and whether git would show it as text."""
+
+    number: int
+    text: bool
+
+
+_LOOKED_AT = 8000  # bytes; a NUL among them is what makes a file binary to git
+
+
+def parse_blobs(out: bytes) -> dict[str, BlobLines]:
+    """Read `cat-file --batch`: `<blob> blob <size>`, what it holds, and a newline."""
+    found: dict[str, BlobLines] = {}
+    place = 0
+    while place < len(out):
+        start = out.index(b"\n", place) + 1
+        name, _, size = out[place : start - 1].split(b" ")
+        end = start + int(size)
+        open_end = end > start and out[end - 1] != 0x0A
+        lines = out.count(b"\n", start, end) + open_end
+        found[name.decode("ascii")] = BlobLines(lines, out.find(b"\0", start, min(end, start + _LOOKED_AT)) < 0)
+        place = end + 1
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
     """A commit's name, its parents, and its whole message."""
@@ -166,6 +267,13 @@ def parse_commit(name: str, data: bytes) -> CommitRecord:
     lines = [line.split(b" ") for line in head.split(b"\n")]
     parents = tuple(CommitId(words[1].decode("ascii")) for words in lines if words[0] == b"parent")
     return CommitRecord(CommitId(name), parents, message.decode("utf-8", "replace"))
+
+
+def commit_time(data: bytes) -> int:
+    """Return when a stored commit object was committed, in seconds since the epoch; 0 if it does not say so."""
+    head = data.partition(b"\n\n")[0]
+    words = next((line.split() for line in head.split(b"\n") if line.startswith(b"committer ")), [])
+    return int(words[-2]) if len(words) > 2 and words[-2].isdigit() else 0
 
 
 def tree_in_commit(data: bytes) -> TreeId:

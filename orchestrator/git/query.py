@@ -6,13 +6,16 @@ import os
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import GitError
+from orchestrator.git.objects import DIFF, RAW_DIFF
 from orchestrator.git.parse import (
+    ABSENT,
     COMMIT_FORMAT,
     BlameLine,
     Change,
     CommitId,
     CommitRecord,
     MergeResult,
+    Ref,
     TreeId,
     WorktreeEntry,
     decode,
@@ -21,52 +24,51 @@ from orchestrator.git.parse import (
     parse_commits,
     parse_merge,
     parse_raw_diff,
+    parse_raw_diffs,
+    parse_refs,
     parse_worktrees,
     tree_in_commit,
 )
 from orchestrator.git.untouched import untouched
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from orchestrator.git.command import Git
     from orchestrator.git.objects import GitObject
 
 __all__ = [
+    "SAME_LINES",
     "blame",
+    "blobs_beyond",
     "changed_paths",
+    "changes_of_each",
     "commit_record",
     "commits_between",
+    "commits_beyond",
     "every_change_between",
     "files_at",
     "first_parents",
     "ignored_files",
+    "ignored_in",
     "index_is",
     "is_ancestor",
+    "lineage",
     "merge_in_memory",
+    "new_objects",
+    "objects_of_each",
     "patch_between",
     "read_blob",
     "read_file",
+    "refs",
     "resolve",
     "submodules",
     "tip",
     "tracked_changes",
     "tree_of",
+    "unstaged_files",
     "worktrees",
 ]
-
-# Objects are compared, never work trees: ten times cheaper, and index flags cannot fool it.
-# --ignore-submodules=none because `ignore = all` in a .gitmodules file hides a moved submodule even from diff-tree.
-_RAW = (
-    "-r",
-    "-z",
-    "--raw",
-    "--no-renames",
-    "--no-abbrev",
-    "--ignore-submodules=none",
-    "--no-ext-diff",
-    "--no-textconv",
-)
 
 
 def resolve(git: Git, revision: str) -> CommitId | None:
@@ -90,13 +92,37 @@ def tree_of(git: Git, commit: str) -> TreeId:
 
 
 def changed_paths(git: Git, base: str, head: str) -> tuple[Change, ...]:
-    """Return every path whose tree entry differs, renames as a delete and an add."""
-    return parse_raw_diff(git.run("diff-tree", *_RAW, base, head).out)
+    """Return every path whose tree entry differs, renames as a delete and an add.
+
+    Objects are compared, never work trees: ten times cheaper, and index flags cannot fool it.
+    """
+    return parse_raw_diff(git.run("diff-tree", *RAW_DIFF, base, head).out)
+
+
+def changes_of_each(git: Git, pairs: Sequence[tuple[str, str]]) -> list[tuple[Change, ...]]:
+    """Return what `changed_paths` does for each pair of commits, older one first, by one process for all of them."""
+    return [tuple(c for c in entries if not c.is_folder) for entries in _differences(git, pairs)]
+
+
+def objects_of_each(git: Git, pairs: Sequence[tuple[str, str]]) -> list[frozenset[str]]:
+    """Return, for each pair of commits, older one first, the folders and files of the newer one that the older has not there."""
+    elsewhere = {ABSENT, "160000"}
+    return [frozenset(c.new_blob for c in found if c.new_mode not in elsewhere) for found in _differences(git, pairs)]
+
+
+def _differences(git: Git, pairs: Sequence[tuple[str, str]]) -> list[tuple[Change, ...]]:
+    if not pairs:
+        return []
+    told = git.differ.compare(pairs) if git.differ is not None else None
+    if told is not None and len(found := parse_raw_diffs(told)) == len(pairs):
+        return found
+    lines = "".join(f"{new} {old}\n" for old, new in pairs)
+    return parse_raw_diffs(git.run(*DIFF, stdin=lines.encode("ascii")).out)
 
 
 def every_change_between(git: Git, base: str, head: str) -> tuple[Change, ...]:
     """Return what each commit of `base..head` changes against each of its parents, so that a change undone later still shows."""
-    out = git.run("log", "-m", "--format=", *_RAW[1:], f"{base}..{head}").out
+    out = git.run("log", "-m", "--format=", *RAW_DIFF[1:], f"{base}..{head}").out
     return tuple(dict.fromkeys(parse_raw_diff(out)))
 
 
@@ -127,13 +153,16 @@ def submodules(git: Git, commit: str) -> frozenset[str]:
 def merge_in_memory(git: Git, ours: str, theirs: str) -> MergeResult:
     """Merge two commits without a work tree (git 2.38 or newer).
 
-    Never `--quiet`: git 2.50 to 2.55 then calls some conflicting merges clean.
+    Raises:
+        GitError: one of them is no commit here, or they have nothing in common.
     """
+    if git.merger is not None and (answer := git.merger.merge(ours, theirs)):
+        return parse_merge(answer)
     command = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs)
     done = git.run(*command, accept=(0, 1))
     if not done.out:  # git 2.39 ends with 1, as for a conflict, when a name is no commit
         raise GitError(["git", *command], git.cwd, done.code, done.err)
-    return parse_merge(done.out)
+    return parse_merge(done.out.split(b"\0"))
 
 
 def worktrees(git: Git) -> tuple[WorktreeEntry, ...]:
@@ -158,6 +187,44 @@ def is_ancestor(git: Git, older: str, newer: str) -> bool:
     return git.run("merge-base", "--is-ancestor", older, newer, accept=(0, 1, 128)).code == 0
 
 
+def new_objects(git: Git, commit: str, known: str) -> list[str] | None:
+    """Return the names of all objects of `commit` that `known` does not hold; None if one of them is not here."""
+    done = git.run("rev-list", "--objects", "--no-object-names", commit, "--not", known, accept=(0, 128))
+    return None if done.code else done.text.split()
+
+
+def refs(git: Git, *below: str) -> tuple[Ref, ...]:
+    """Return the refs whose names begin so, in the order of their names; `below` ends with slashes."""
+    return parse_refs(git.run("for-each-ref", "--format=%(objectname) %(refname) %(symref)", *below).out)
+
+
+def object_format(git: Git) -> str:
+    """Return how this repository names its objects: `sha1` or `sha256`."""
+    return git.text("rev-parse", "--show-object-format")
+
+
+def commits_beyond(git: Git, tips: Iterable[str], known: Iterable[str]) -> frozenset[str]:
+    """Return the commits that lead to `tips` and not to `known`."""
+    return _listed_beyond(git, tips, known)
+
+
+def blobs_beyond(git: Git, tips: Iterable[str], known: Iterable[str]) -> frozenset[str]:
+    """Return the blobs in the commits that lead to `tips` and not to `known`, all of them if nothing is known.
+
+    What is in the commits that are known is left out as far as git sees it at once; the answer may hold some of it.
+    """
+    only_blobs = ("--objects", "--no-object-names", "--filter=object:type=blob", "--filter-provided-objects")
+    return _listed_beyond(git, tips, known, *only_blobs)
+
+
+def _listed_beyond(git: Git, tips: Iterable[str], known: Iterable[str], *options: str) -> frozenset[str]:
+    revisions = [*dict.fromkeys(tips), *(f"^{name}" for name in dict.fromkeys(known))]
+    if not revisions or revisions[0].startswith("^"):
+        return frozenset()
+    lines = "".join(f"{revision}\n" for revision in revisions)
+    return frozenset(git.run("rev-list", *options, "--stdin", stdin=lines.encode("ascii")).text.split())
+
+
 def index_is(git: Git, commit: str) -> bool:
     """Tell whether exactly a commit's files are staged in this git's work tree."""
     return git.run("diff-index", "--cached", "--quiet", commit, accept=(0, 1)).code == 0
@@ -169,12 +236,37 @@ def ignored_files(git: Git) -> list[str]:
     return [decode(path) for path in git.run(*command).out.split(b"\0") if path]
 
 
-def blame(git: Git, revision: str, path: str, lines: tuple[int, int] | None = None) -> tuple[BlameLine, ...]:
+def ignored_in(git: Git, folder: str) -> list[str]:
+    """Return every ignored file below a folder of this git's work tree; `folder` ends with a slash."""
+    command = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", folder)
+    return [decode(path) for path in git.run(*command).out.split(b"\0") if path]
+
+
+def unstaged_files(git: Git) -> list[str]:
+    """Return what differs from this git's index, untracked and deleted files included; a nested repository ends with a slash.
+
+    Files whose size and times are as the index has them are not read.
+    """
+    command = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard", "--deduplicate")
+    return [decode(path) for path in git.run(*command).out.split(b"\0") if path]
+
+
+SAME_LINES = ("--no-textconv", "--diff-algorithm=myers", "--indent-heuristic")
+"""What tells one line from another must not depend on a setting, and be the same for blame and for a patch."""
+
+
+def blame(git: Git, *revisions: str, path: str, lines: tuple[int, int] | None = None) -> tuple[BlameLine, ...]:
     """Return each line of a file with the commit it came from; `lines` (inclusive, from 1) limits the range."""
     span = ("-L", f"{lines[0]},{lines[1]}") if lines else ()
-    return parse_blame(
-        git.run("blame", "--porcelain", "--no-textconv", "--ignore-revs-file=", *span, revision, "--", path).out
-    )
+    command = ("blame", "--porcelain", "--ignore-revs-file=", *SAME_LINES)
+    return parse_blame(git.run(*command, *span, *revisions, "--", path).out)
+
+
+def lineage(git: Git, head: str, known: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Return the commits that lead to `head` and not to `known`, each with its parents, parents before children."""
+    beyond = (f"^{name}" for name in known)
+    out = git.run("rev-list", "--topo-order", "--reverse", "--parents", head, *beyond).text
+    return [(names[0], names[1:]) for names in map(str.split, out.splitlines())]
 
 
 def commit_record(git: Git, commit: str) -> CommitRecord:
@@ -194,9 +286,9 @@ def _commit(git: Git, name: str) -> GitObject:
     return found
 
 
-def commits_between(git: Git, *revisions: str) -> tuple[CommitRecord, ...]:
-    """Return the records of `git log REVISIONS`, newest first."""
-    return tuple(parse_commits(git.run("log", f"--format={COMMIT_FORMAT}", *revisions, "--").out))
+def commits_between(git: Git, *revisions: str, paths: Sequence[str] = ()) -> tuple[CommitRecord, ...]:
+    """Return the records of `git log REVISIONS`, newest first; with `paths`, of those that change one of them."""
+    return tuple(parse_commits(git.run("log", f"--format={COMMIT_FORMAT}", *revisions, "--", *paths).out))
 
 
 def first_parents(git: Git, base: str, head: str) -> tuple[CommitRecord, ...]:
@@ -204,9 +296,9 @@ def first_parents(git: Git, base: str, head: str) -> tuple[CommitRecord, ...]:
     return commits_between(git, "--first-parent", "--reverse", f"{base}..{head}")
 
 
-def patch_between(git: Git, base: str, head: str) -> bytes:
-    """Return the patch from one commit to another: binary, full object names, renames as delete and add."""
+def patch_between(git: Git, base: str, head: str, paths: Sequence[str] = ()) -> bytes:
+    """Return the patch from one commit to another, of all paths or of these: binary, full names, renames as delete and add."""
     return git.run(
         "diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--ignore-submodules=none", "--no-ext-diff",
-        "--no-textconv", base, head,
+        "--no-textconv", base, head, "--", *paths,
     ).out  # fmt: skip

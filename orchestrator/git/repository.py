@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.effects import reached
 from orchestrator.errors import UsageError
 from orchestrator.git.command import Git
 
@@ -72,7 +73,7 @@ class Repository:
     def runs(self) -> Iterator[Path]:
         """Yield the folders of the runs that this repository remembers, newest first."""
         if self.runs_folder.is_dir():
-            folders = [f for f in self.runs_folder.iterdir() if f.is_dir()]
+            folders = [f for f in self.runs_folder.iterdir() if f.is_dir() and not f.name.startswith(".")]
             yield from sorted(folders, key=lambda f: (f.stat().st_ctime_ns, f.name), reverse=True)
 
 
@@ -96,4 +97,5 @@ def private_git_folder(repository: Repository, parent: Path) -> Git:
     exclude = repository.common_dir / "info" / "exclude"
     if exclude.is_file():  # what its owner wants ignored here
         (folder / "info" / "exclude").write_bytes(exclude.read_bytes())
+    reached("git-folder-made")
     return Git(git_dir=folder, cwd=folder, objects=repository.common_dir / "objects").staying()

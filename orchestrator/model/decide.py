@@ -61,8 +61,8 @@ Action = Start | Land | End | Stop | Finish
 def decide(plan: Plan, state: RunState, *, jobs: int, seconds: float) -> tuple[Action, ...]:
     """Return what to do now; `jobs` is how many agents may work at once, `seconds` how long the run has taken.
 
-    Guarantees: a task starts only when all its needs have landed; at most `jobs` agents work, and at most one task is
-    landing; a task that will not land blocks its dependants and nobody else; the last answer is `Finish`.
+    Guarantees: a task starts only when all its needs have landed; at most `jobs` agents work; what was submitted goes to the
+    merge train at once; a task that will not land blocks its dependants and nobody else; the last answer is `Finish`.
     """
     if not state.stopping and (reason := _limit_reached(plan, state, seconds)):
         return (Stop(reason),)
@@ -71,7 +71,8 @@ def decide(plan: Plan, state: RunState, *, jobs: int, seconds: float) -> tuple[A
         return ends
     if all(task.status.final for task in state.tasks.values()):
         return (Finish(),)
-    return (*_starts(plan, state, jobs), *_landings(state))
+    landings = (Land(task) for task in state.with_status(TaskStatus.SUBMITTED))
+    return (*_starts(plan, state, jobs), *landings)
 
 
 def _limit_reached(plan: Plan, state: RunState, seconds: float) -> str:
@@ -114,12 +115,6 @@ def _starts(plan: Plan, state: RunState, jobs: int) -> tuple[Start, ...]:
         and all(state.tasks[need].status is TaskStatus.LANDED for need in task.needs)
     ]
     return tuple(ready[: max(free, 0)])
-
-
-def _landings(state: RunState) -> tuple[Land, ...]:
-    if state.with_status(TaskStatus.LANDING):
-        return ()
-    return tuple(Land(task) for task in state.with_status(TaskStatus.SUBMITTED)[:1])
 
 
 def verdict(state: RunState) -> RunStatus:

@@ -14,29 +14,11 @@ from orchestrator.model.formats import EndStatus, Mode, RunStatus, Stage  # noqa
 from orchestrator.model.outcome import OutcomeStatus
 
 __all__ = [
-    "Assigned",
-    "AttemptEnded",
-    "AttemptStarted",
-    "BaseMoving",
-    "Checked",
-    "ContractsPublished",
-    "Event",
-    "Kept",
-    "Landed",
-    "LandingStarted",
-    "Noticed",
-    "ProcessStarted",
-    "Refused",
-    "Reported",
-    "Resumed",
-    "RunEnded",
-    "RunStarted",
-    "StopRequested",
-    "Submitted",
-    "TaskEnded",
-    "event_as_json",
+    "Assigned", "AttemptEnded", "AttemptStarted", "BaseMoving", "Checked", "ContractsPublished", "Event", "Kept",
+    "Landed", "LandingStarted", "Noticed", "OverlapSeen", "PlanEdited", "ProcessStarted", "Refused", "Reported",
+    "Resumed", "RunEnded", "RunStarted", "SnapshotTaken", "StopRequested", "Submitted", "TaskEnded", "event_as_json",
     "event_from_json",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +49,44 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEdited:
+    """The run goes on with an edited plan, pinned in `folder` of the run's folder; `tasks` are all of its tasks, in plan order.
+
+    `added`, `changed` (they start anew) and `dropped` are ids of tasks, as are `landed` (changed, but landed as they were) and
+    `failed` (not changed, so given up as before). `contracts` are the contract files that are written again, `others` what
+    else differs. `jobs` is how many agents work at once from now on; None: as many as before.
+    """
+
+    kind: ClassVar[str] = "plan-edited"
+    plan_sha256: str
+    folder: str
+    jobs: int | None
+    tasks: tuple[str, ...]
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    dropped: tuple[str, ...]
+    landed: tuple[str, ...]
+    failed: tuple[str, ...]
+    contracts: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseMoving:
-    """The base branch is about to be moved by compare-and-swap, for a task's landing or (no task) for the contracts."""
+    """The base branch is about to be moved, by compare-and-swap, from `old` to the last of `commits`.
+
+    Each of these is the landing of one of `tasks`, in the same order; with no task, it is the contracts.
+    """
 
     kind: ClassVar[str] = "base-moving"
-    task: str | None
+    tasks: tuple[str, ...]
+    commits: tuple[str, ...]
     old: str
-    new: str
+
+    @property
+    def new(self) -> str:
+        """Where the base branch is about to be."""
+        return self.commits[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +170,28 @@ class Kept:
     branch: str
     commit: str
     files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotTaken:
+    """What an agent has written so far is kept: `files` have changed since the snapshot before."""
+
+    kind: ClassVar[str] = "snapshot-taken"
+    task: str
+    generation: int
+    ref: str
+    commit: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapSeen:
+    """What a task's agent has written so far does not merge with the unlanded work of another task, at `paths`."""
+
+    kind: ClassVar[str] = "overlap-seen"
+    task: str
+    other: str
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +294,7 @@ class RunEnded:
 Event = (
     RunStarted
     | Resumed
+    | PlanEdited
     | BaseMoving
     | ProcessStarted
     | ContractsPublished
@@ -267,6 +303,8 @@ Event = (
     | Reported
     | AttemptEnded
     | Kept
+    | SnapshotTaken
+    | OverlapSeen
     | Checked
     | Submitted
     | Refused
@@ -291,12 +329,11 @@ def event_as_json(event: Event) -> dict[str, Any]:
 
 def event_from_json(data: dict[str, Any]) -> Event:
     """Return the event that `event_as_json` wrote."""
-    values = {k: v for k, v in data.items() if k not in {"kind", "at"}}
+    stored = {k: v for k, v in data.items() if k not in {"kind", "at"}}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     cls = _BY_KIND[data["kind"]]
     if cls is Checked:
         values["result"] = CheckResult.from_json(values["result"])
-    if cls is RunStarted:
-        values["tasks"] = tuple(values["tasks"])
     if cls is AttemptEnded:
         values["status"] = OutcomeStatus(values["status"])
     event: Event = cls(**values)

@@ -1,4 +1,4 @@
-"""What other programs read, as types: `report.json`, the lines of `orch blame --json`, the answer of `orch blame --task`.
+"""What other programs read, as types: `report.json`, and what `orch blame --json` says.
 
 `contracts/*.schema.json` are generated from these types (`scripts/schemas`).
 """
@@ -10,7 +10,9 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 __all__ = [
+    "AllLinesJson",
     "BlameLineJson",
+    "BlameRangeJson",
     "CheckJson",
     "Conflicts",
     "EndStatus",
@@ -45,12 +47,16 @@ class ViolationJson(TypedDict):
 
 
 class CheckJson(TypedDict):
-    """The verdict of one check; `output` is a path in the run's folder."""
+    """The verdict of one check; `output` is a path in the run's folder.
+
+    `cached` is true for a gate that passed on the same tree before, and was not run again.
+    """
 
     name: str
     passed: bool
     seconds: float
     output: str | None
+    cached: bool
     violations: list[ViolationJson]
 
 
@@ -162,3 +168,14 @@ class TaskLinesJson(TypedDict):
 
     task: str
     files: dict[str, list[tuple[int, int]]]
+
+
+BlameRangeJson = tuple[int, int, str | None, str | None, int | None, str | None, str | None]
+"""First and last line, commit, task, generation, agent and model; all but the lines are null if no run wrote them."""
+
+
+class AllLinesJson(TypedDict):
+    """Who wrote every line at a revision: path to ranges from top to bottom; a file that is empty, or no text, has none."""
+
+    revision: str
+    files: dict[str, list[BlameRangeJson]]

@@ -38,7 +38,7 @@ from orchestrator.model.glob_automaton import (
     literal,
     may_meet,
     witness,
-)
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -139,6 +139,12 @@ class Scope:
         """
         return path in self.included.literals
 
+    def reaches_into(self, folder: str) -> bool:
+        """Tell whether an including pattern spells this folder out, before any wildcard; `folder` ends with a slash."""
+        return any(
+            path.startswith(folder) for path in (*self.included.literals, *(p.prefix for p in self.included.wild))
+        )
+
     def without(self, patterns: Iterable[str]) -> Scope:
         """Return the scope with what these patterns match taken out.
 
@@ -228,9 +234,6 @@ def _wild_overlap(a: Scope, b: Scope) -> str | None:
 
 def _shortest(paths: Iterable[str]) -> str | None:
     return min(paths, key=lambda path: (len(path), path), default=None)
-
-
-# --- reading a pattern ---
 
 
 class _Brace(Enum):

@@ -6,7 +6,9 @@ from orchestrator.model import events as happened
 from orchestrator.model.finding import Severity
 from orchestrator.model.text import clean_text
 
-__all__ = ["sentence_for"]
+__all__ = ["edit_lines", "sentence_for"]
+
+_NAMED = 8  # ids or paths in one line; the others are counted
 
 
 def sentence_for(event: happened.Event) -> str:
@@ -15,12 +17,38 @@ def sentence_for(event: happened.Event) -> str:
     return clean_text(text)
 
 
+def edit_lines(edit: happened.PlanEdited) -> list[str]:
+    """Return what an edited plan changes, one short line for each kind of change."""
+    as_it_was = (
+        "{} has landed as it was; put the change into a task of its own."
+        if len(edit.landed) == 1
+        else "{} have landed as they were; put the changes into tasks of their own."
+    )
+    lines = (
+        (edit.added, "New: {}."),
+        (edit.changed, "Changed, and starting anew: {}."),
+        (edit.landed, as_it_was),
+        (edit.dropped, "No longer in the plan: {}; what has landed stays, other work is kept on its branch."),
+        (edit.failed, "Failed before, and not changed, so not tried again: {}."),
+        (edit.contracts, "Contracts that are written again: {}."),
+        (edit.others, "Changed as well: {}."),
+    )
+    return [clean_text(line.format(_few(names))) for names, line in lines if names]
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
 def _about_run(event: happened.Event) -> str:
     match event:
         case happened.RunStarted():
             return f"Run {event.run} of {event.plan} on {event.base} at {event.commit[:12]}, up to {event.jobs} agents at once."
         case happened.Resumed():
             return f"Going on with the base branch at {event.commit[:12]}, up to {event.jobs} agents at once."
+        case happened.PlanEdited():
+            return f"Going on with the edited plan. {' '.join(edit_lines(event))}"
         case happened.ContractsPublished(commit=None, files=0):
             return ""
         case happened.ContractsPublished(commit=None):
@@ -51,7 +79,7 @@ def _about_task(event: happened.Event) -> str:
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             return f"{event.task}: check {event.result.name} failed: {errors[0]}{more}"
         case happened.Checked():
-            return f"{event.task}: check {event.result.name} passed." if event.stage == "landing" else ""
+            return f"{event.task}: {event.result.name} passed." if event.result.name.startswith("gate:") else ""
         case happened.Submitted():
             return f"{event.task}: submitted {_files(event.files) if event.files else 'no change'}."
         case happened.Refused(stopped=True):
@@ -68,6 +96,11 @@ def _about_task(event: happened.Event) -> str:
             return f"{event.task}: {event.status}: {event.reason}"
         case happened.Noticed():
             return f"{event.task}: {event.text}"
+        case happened.OverlapSeen():
+            more = f" and {len(event.paths) - 3} more" if len(event.paths) > 3 else ""
+            return (
+                f"{event.task}: does not merge with what {event.other} has written: {', '.join(event.paths[:3])}{more}."
+            )
     return ""
 
 

@@ -67,16 +67,24 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """The whole run at one moment; before its first event there is nothing in it."""
+    """The whole run at one moment; before its first event there is nothing in it.
+
+    `tasks` are exactly those of the plan, in its order; `dropped` those that an edited plan does not have any more. `jobs` is
+    how many agents work at once unless somebody says otherwise.
+    """
 
     tasks: Mapping[str, TaskState] = field(default_factory=dict)
+    dropped: Mapping[str, TaskState] = field(default_factory=dict)
     started: happened.RunStarted | None = None
+    edited: happened.PlanEdited | None = None
+    jobs: int = 0
     ended: happened.RunEnded | None = None
     contracts: happened.ContractsPublished | None = None
     stopping: str = ""
     lands: bool = True
     moved_to: str = ""
     moving: happened.BaseMoving | None = None
+    overlaps: tuple[happened.OverlapSeen, ...] = ()
 
     @property
     def base_commit(self) -> str:
@@ -84,9 +92,25 @@ class RunState:
         return self.moved_to or (self.started.commit if self.started else "")
 
     @property
+    def plan_folder(self) -> str:
+        """The folder, in the run's, of the plan that counts now."""
+        return self.edited.folder if self.edited else "plan"
+
+    @property
+    def plan_sha256(self) -> str:
+        """The hash of the plan that counts now, and of the files that it names."""
+        now = self.edited or self.started
+        return now.plan_sha256 if now else ""
+
+    @property
+    def all_tasks(self) -> dict[str, TaskState]:
+        """Every task that the run ever had: those of the plan first, then those that were dropped."""
+        return {**self.tasks, **self.dropped}
+
+    @property
     def cost_usd(self) -> float:
         """What all attempts have cost so far."""
-        return sum(t.cost_usd for t in self.tasks.values())
+        return sum(t.cost_usd for t in self.all_tasks.values())
 
     def with_status(self, *statuses: TaskStatus) -> list[str]:
         """Return the ids of the tasks that stand so, in plan order."""
@@ -97,10 +121,13 @@ def fold(state: RunState, event: happened.Event) -> RunState:
     """Return the state after an event."""
     match event:
         case happened.RunStarted():
-            return replace(state, started=event, tasks={task_id: TaskState() for task_id in event.tasks})
+            tasks = {task_id: TaskState() for task_id in event.tasks}
+            return replace(state, started=event, tasks=tasks, jobs=event.jobs)
         case happened.Resumed():
             tasks = {task_id: _reopened(task) for task_id, task in state.tasks.items()}
             return replace(state, tasks=tasks, ended=None, stopping="", lands=True)
+        case happened.PlanEdited():
+            return _edited(state, event)
         case happened.BaseMoving():
             return replace(state, moving=event)
         case happened.ContractsPublished():
@@ -109,15 +136,45 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             return replace(state, stopping=state.stopping or event.reason, lands=state.lands and event.lands)
         case happened.RunEnded():
             return replace(state, ended=event)
-        case happened.Noticed() | happened.Reported():
+        case happened.OverlapSeen():
+            return replace(state, overlaps=(*state.overlaps, event))
+        case happened.Noticed() | happened.Reported() | happened.SnapshotTaken():
             return state
         case _:
             task = _fold_task(state.tasks[event.task], event)
             state = replace(state, tasks={**state.tasks, event.task: task})
             if isinstance(event, happened.Landed):
-                return replace(state, moved_to=event.commit, moving=None)
-            over = isinstance(event, happened.Refused) and state.moving is not None and state.moving.task == event.task
-            return replace(state, moving=None) if over else state
+                return replace(state, moved_to=event.commit, moving=_left_of(state, event))
+            return replace(state, moving=_left_of(state, event)) if isinstance(event, happened.Refused) else state
+
+
+def _left_of(state: RunState, event: happened.Landed | happened.Refused) -> happened.BaseMoving | None:
+    """Return the move of the base that is under way; None once each of its tasks has landed, or one was refused."""
+    moving = state.moving
+    if moving is None or event.task not in moving.tasks:
+        return moving
+    # Not "none is landing any more": a second interrupt cancels them, and the thread that moves the branch may still do it.
+    landed = all(state.tasks[task].status is TaskStatus.LANDED for task in moving.tasks)
+    return None if landed or isinstance(event, happened.Refused) else moving
+
+
+def _edited(state: RunState, event: happened.PlanEdited) -> RunState:
+    """Return the state under an edited plan. What was cut off under the old one was settled before, a move of the base too."""
+    known = state.all_tasks
+    anew = {*event.added, *event.changed}
+    tasks = {
+        task_id: _anew(known.get(task_id, TaskState())) if task_id in anew else known[task_id]
+        for task_id in event.tasks
+    }
+    return replace(
+        state, edited=event, tasks=tasks, dropped={k: v for k, v in known.items() if k not in tasks},
+        jobs=event.jobs or state.jobs, contracts=None if event.contracts else state.contracts, moving=None,
+    )  # fmt: skip
+
+
+def _anew(task: TaskState) -> TaskState:  # j
+    """Return a task that starts anew: its past does not count against it, but numbers only grow, and its cost was paid."""
+    return replace(task, status=TaskStatus.WAITING, refusals=(), checks=(), processes=(), submitted=None, reason="")
 
 
 def _reopened(task: TaskState) -> TaskState:

@@ -78,7 +78,7 @@ def test_a_link_in_the_place_of_the_gate_folder_is_not_followed(repo: Repo, tmp_
     (tmp_path / "precious/file").write_text("mine\n")
     said = attempt(
         repo,
-        f"rm -rf ../gate; ln -s {tmp_path}/precious ../gate; echo b > src/a.txt",
+        f"for n in 1 2 3; do rm -rf ../gate-$n; ln -s {tmp_path}/precious ../gate-$n; done; echo b > src/a.txt",
         gates=[{"name": "g", "run": "true"}],
     )
     assert said.code == 1

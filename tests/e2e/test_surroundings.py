@@ -97,7 +97,7 @@ def test_a_base_that_is_deleted_ends_in_a_report(repo: Repo, tmp_path: Path) -> 
     said = orch("run", write_plan(tmp_path / "p", [task("A", {"run": delete})], base="gone"), "--json", cwd=repo.path)
     assert said.code == 1, said.err
     (failed,) = said.json["tasks"]
-    assert (failed["status"], "The branch gone is gone" in failed["reason"]) == ("failed", True)
+    assert (failed["status"], "the branch gone is gone" in failed["reason"]) == ("cancelled", True)
 
 
 def test_a_stale_lock_is_named_and_not_taken_for_somebody_elses_move(repo: Repo, tmp_path: Path) -> None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from orchestrator.git.parse import parse_blame, parse_commits, parse_merge, parse_raw_diff, parse_worktrees
+from orchestrator.git.parse import (
+    Ref,
+    commit_time,
+    parse_blame,
+    parse_commits,
+    parse_merge,
+    parse_raw_diff,
+    parse_refs,
+    parse_worktrees,
+)
 
 A, B, Z = "a" * 40, "b" * 40, "0" * 40
 
@@ -21,8 +30,8 @@ def test_raw_diff_skips_the_commit_lines_of_log() -> None:
 
 
 def test_merge_lists_each_path_in_conflict_once() -> None:
-    assert parse_merge(f"{A}\0".encode()).conflicts == ()
-    merged = parse_merge(f"{A}\0a.py\0b.py\0a.py\0".encode())
+    assert parse_merge([A.encode(), b""]).conflicts == ()
+    merged = parse_merge(f"{A}\0a.py\0b.py\0a.py\0".encode().split(b"\0"))
     assert (merged.tree, merged.conflicts) == (A, ("a.py", "b.py"))
 
 
@@ -48,3 +57,15 @@ def test_commits_with_several_parents_and_paragraphs() -> None:
     first, second = parse_commits(out)
     assert (first.id, first.parents, first.message) == (A, (B, Z), "subject\n\nbody\n")
     assert (second.id, second.parents) == (B, ())
+
+
+def test_refs_that_point_at_refs_are_told_apart() -> None:
+    out = f"{A} refs/heads/caf".encode() + f"\xe9 \n{B} refs/heads/alias refs/heads/main\n".encode("latin-1")
+    assert parse_refs(out) == (Ref("refs/heads/caf\udce9", A, False), Ref("refs/heads/alias", B, True))
+    assert parse_refs(b"") == ()
+
+
+def test_the_time_of_a_commit_is_its_committers() -> None:
+    head = f"tree {A}\nauthor X <x> 1 +0000\ncommitter a > b <x> 1767323045 -0130\n"
+    assert commit_time(f"{head}\ncommitter no 5 +0\n".encode()) == 1767323045
+    assert commit_time(f"tree {A}\n\ncommitter no <x> 5 +0\n".encode()) == 0

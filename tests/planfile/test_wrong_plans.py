@@ -102,6 +102,7 @@ def with_writes(writes: str) -> str:
         (TASK + "agents: {a: {kind: acp}}\n", "7:13: agents.a: an agent of kind 'acp' needs 'command'"),
         (TASK + "agents: {a: {kind: acp, command: [x, 3]}}\n", "agents.a.command: 3 is no part of a command"),
         (TASK + "gates: [{name: a, run: x}, {name: a, run: y}]\n", "7:35: gates[1].name: the name 'a' is taken|(see line 7)"),
+        (TASK + "gates: [{name: a, run: x, baseline: new}]\n", "7:37: gates[0].baseline: 'new' is not known here"),
         # text
         (TASK + "version: 1\n", "7:1: version: the key 'version' is already written in line 1"),
         (TASK + "  title: !!python/name:os.system x\n", "7:10: tasks[0] (A-001).title: |is read as a tag"),

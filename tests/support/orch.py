@@ -46,10 +46,15 @@ def orch(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -
     return Said(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
-def start_orch(*arguments: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
+def start_orch(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start `orch` in a session of its own, its output in pipes."""
     return subprocess.Popen(
-        [*ORCH, *map(str, arguments)], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        [*ORCH, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
