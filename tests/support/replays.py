@@ -47,6 +47,17 @@ class Replay:
         found = origins(Repository.open(self.clone.path).own, "HEAD", path)
         return [origin.provenance.task if origin.provenance else None for origin in found]
 
+    def is_binary(self, path: str) -> bool:
+        """Tell whether a file of the end is no text, as git sees it; then it has no lines in `orch blame --all`."""
+        return b"\0" in self.source.git_bytes("cat-file", "blob", f"{self.head}:{path}")[:8000]
+
+    def blamed_at_once(self) -> dict[str, list[str | None]]:
+        """Return the task of each line of every file in the clone, as `orch blame --all` finds them."""
+        said = orch("blame", "--all", "--rev", "HEAD", "--json", cwd=self.clone.path)
+        assert said.code == 0, said.err
+        files = said.json["files"]
+        return {path: [r[3] for r in found for _ in range(r[0], r[1] + 1)] for path, found in files.items()}
+
     def shown(self, path: str) -> list[dict[str, Any]]:
         """Return what the command line says of each line of a file in the clone."""
         said = orch("blame", "--json", "--", path, cwd=self.clone.path)
@@ -101,3 +112,5 @@ def assert_blame_agrees(done: Replay) -> None:
     """Compare `orch blame` in the clone with `git blame` in the source, for every line of every file."""
     expected = {path: done.expected(path) for path in done.files()}
     assert {path: done.blamed(path) for path in expected} == expected
+    texts = {path: tasks for path, tasks in expected.items() if not done.is_binary(path)}
+    assert {path: tasks for path, tasks in done.blamed_at_once().items() if path in texts} == texts
