@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+signal.signal(
+    signal.SIGHUP, signal.SIG_DFL
+)  # what `nohup` makes the suite ignore, every orch started here would ignore
 
 
 @pytest.fixture(autouse=True)
