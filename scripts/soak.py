@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.effects import POINTS
-from tests.support.crash import KINDS, ONCE, Story, go, is_over, make_story, processes_of, violations
+from tests.support.crash import KINDS, ONCE, Story, go, has_landed, make_story, processes_of, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,7 +153,7 @@ def _disturb_to_the_end(story: Story, chance: random.Random, result: Result) -> 
             result.done[f"kills {'at a point' if kill_at else 'after a time'}"] += 1
         elif said.code != 0 and not result.done["git processes killed"]:
             result.faults.append(f"launch {launch} ended with {said.code}: {said.err.strip()[-2000:]}")
-        if is_over(story):
+        if has_landed(story) or result.faults:
             return
 
 

@@ -52,6 +52,7 @@ __all__ = [
 AUTHOR_MAIL = "orch@orch.invalid"
 ASIDE = "orch-aside-"
 """How the names of folders begin, in git folders, that hold files of a checkout while it is moved."""
+_KILLED = 3  # times that a git which moves a ref may be killed at it: it says nothing then, and is asked again
 _NOT_IN_A_NAME = dict.fromkeys(map(ord, "<>\n\r\0"))
 
 
@@ -136,12 +137,18 @@ def move_ref(git: Git, ref: str, new: str, old: str | None, *, follow: bool = Fa
     if git.mover is None:
         raise GitError(["git", "update-ref", ref, new], git.cwd, -1, "no process for moving refs was started")
     reached("ref-move")
-    if git.mover.move(ref, new, old or "0" * len(new), follow=follow):
-        reached("ref-moved")
-        return True
-    found = git.find(ref)
-    if (found.id if found else None) == old:
-        raise GitError(["git", "update-ref", ref, new], git.cwd, 128, git.mover.refusal)
+    for _ in range(_KILLED):
+        if git.mover.move(ref, new, old or "0" * len(new), follow=follow):
+            reached("ref-moved")
+            return True
+        found = git.find(ref)
+        now = found.id if found else None
+        if git.mover.refusal:
+            break
+        if now == (new if new.strip("0") else None):
+            return True  # it was killed after its deed
+    if now == old:
+        raise GitError(["git", "update-ref", ref, new], git.cwd, 128 if git.mover.refusal else -9, git.mover.refusal)
     return False
 
 

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.effects import reached
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -49,6 +51,9 @@ class _GcLock:
         self._own = f"{os.getpid()} {socket.gethostname()}"
         self._inside = 0
         self._waited_for = ""
+        for draft in path.parent.glob(f"{path.name}-*-*"):
+            if not _runs(draft.name.split("-")[1]):
+                draft.unlink(missing_ok=True)  # it was killed in the middle of taking the lock
 
     async def enter(self) -> None:
         until = time.monotonic() + _PATIENCE
@@ -73,10 +78,12 @@ class _GcLock:
         try:
             if holder:
                 self._path.unlink(missing_ok=True)
-            handle, draft = tempfile.mkstemp(prefix="gc.pid-", dir=self._path.parent)
+            handle, draft = tempfile.mkstemp(prefix=f"{self._path.name}-{os.getpid()}-", dir=self._path.parent)
             try:
                 os.write(handle, self._own.encode())
+                reached("gc-lock-drafted")
                 os.link(draft, self._path)
+                reached("gc-locked")
             finally:
                 os.close(handle)
                 Path(draft).unlink()
@@ -114,7 +121,11 @@ _lock_of = cache(lambda git_folder: _GcLock(git_folder / "gc.pid"))
 def _runs_here(holder: str) -> bool:
     """Tell whether a process of this machine runs; of another machine's nothing can be known."""
     pid, _, machine = holder.partition(" ")
-    if machine != socket.gethostname() or not pid.isdigit():
+    return machine == socket.gethostname() and _runs(pid)
+
+
+def _runs(pid: str) -> bool:
+    if not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)

@@ -15,7 +15,7 @@ from orchestrator.effects import POINTS
 from orchestrator.journal import read_journal
 from orchestrator.model import events as happened
 from tests.e2e.test_interrupt import wait_for_line
-from tests.support.crash import finish, go, is_over, make_story, violations
+from tests.support.crash import finish, go, has_landed, make_story, violations
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.processes import alive
 from tests.support.repos import make_repo
@@ -37,7 +37,7 @@ def test_a_run_killed_at_any_point_is_resumed_to_the_same_end(tmp_path: Path, ki
     first = go(story, kill_at=kill)
     passed = kill.partition(":")[0] not in NOT_IN_THE_STORY
     assert first.code == (-signal.SIGKILL if passed else 0), first.out + first.err
-    if not is_over(story):
+    if not has_landed(story):
         again = go(story, kill_at=kill)  # the same instant once more, if the rest of the run comes to it
         assert again.code in (-signal.SIGKILL, 0), again.out + again.err
     finish(story)
@@ -49,7 +49,7 @@ def test_a_run_killed_again_and_again_at_any_time_ends_as_if_undisturbed(tmp_pat
     chance = random.Random(seed)
     story = make_story(tmp_path)
     most = 1.0
-    while not is_over(story):
+    while not has_landed(story):
         said = go(story, kill_after=chance.uniform(0.2, most))
         assert said.code in (-signal.SIGKILL, 0), said.out + said.err
         most *= 1.5  # so that it comes to an end on any machine
@@ -63,7 +63,8 @@ def test_the_story_is_as_eventful_as_it_should_be_and_ends_well_undisturbed(tmp_
     events = [event for _, event in read_journal(story.runs()[0] / "journal")]
     kinds = Counter(event.kind for event in events)
     assert kinds["landed"] == len(story.tasks)
-    assert kinds["snapshot-taken"] > 0
+    snapshots = [e for e in events if isinstance(e, happened.SnapshotTaken) and e.task == "t2"]
+    assert "t2.d/half" in story.repo.files(snapshots[0].commit)
     assert {e.text for e in events if isinstance(e, happened.Reported)} == {"one"}
     failed = {e.result.name for e in events if isinstance(e, happened.Checked) and not e.result.passed}
     assert {"boundary", "merge", "gate:refuses"} <= failed

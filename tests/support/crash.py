@@ -27,7 +27,7 @@ from tests.support.stories import write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["KINDS", "ONCE", "SHORT", "Story", "finish", "go", "is_over", "make_story", "processes_of", "violations"]
+__all__ = ["KINDS", "ONCE", "SHORT", "Story", "finish", "go", "has_landed", "make_story", "processes_of", "violations"]
 
 _HEARTBEAT = "0.05"  # seconds, the least that is allowed
 _PATIENCE = 3.0  # seconds that a process which was told to end may still take
@@ -55,6 +55,11 @@ class Story:
         return self.folder / "home"
 
     @property
+    def scratch(self) -> Path:
+        """Where its runs have their temporary files."""
+        return self.folder / "scratch"
+
+    @property
     def git_dir(self) -> Path:
         """The repository's git folder."""
         return self.repo.path / ".git"
@@ -66,7 +71,7 @@ class Story:
 
     def runs(self) -> list[Path]:
         """Return the folders of its runs; only the last can have begun, since only then is there no other."""
-        return sorted((self.git_dir / "orch").glob("r*"))
+        return sorted((self.git_dir / "orch").glob("r[0-9]*"))
 
     def begun(self) -> Path | None:
         """Return the folder of the run that has begun, and whose fate it is to be resumed."""
@@ -77,7 +82,7 @@ def go(story: Story, *, kill_at: str = "", kill_after: float | None = None) -> S
     """Run the story, or go on with its run; kill orch at a point of `effects`, or after so many seconds, if it comes to that."""
     begun = story.begun()
     command = ["resume", begun.name] if begun else ["run", str(story.plan), "--run", f"r{len(story.runs())}"]
-    env = {"HOME": str(story.home), "ORCH_KILL_AT": kill_at}
+    env = {"HOME": str(story.home), "TMPDIR": str(story.scratch), "ORCH_KILL_AT": kill_at}
     options = ("--jobs", str(story.jobs), "--heartbeat", _HEARTBEAT)
     process = start_orch(*command, *options, cwd=story.repo.path, env=env)
     try:
@@ -90,18 +95,24 @@ def go(story: Story, *, kill_at: str = "", kill_after: float | None = None) -> S
 
 
 def finish(story: Story) -> None:
-    """Go on with the run until it is over, undisturbed."""
+    """Go on with the run until it has landed everything, undisturbed."""
     for _ in range(3):  # one that ended before it began is begun anew
-        if not is_over(story):
+        if not has_landed(story):
             said = go(story)
             assert said.code == 0, said.out + said.err
-    assert is_over(story)
+    assert has_landed(story)
 
 
-def is_over(story: Story) -> bool:
-    """Tell whether the run has ended with a report, so that nothing is left to go on with."""
+def has_landed(story: Story) -> bool:
+    """Tell whether the run says that it has landed everything, so that nothing is left to go on with."""
+    return _status(story) == "landed"
+
+
+def _status(story: Story) -> str | None:
+    """Return what the report says; None if there is none yet."""
     begun = story.begun()
-    return begun is not None and (begun / "report.json").is_file()
+    report = begun / "report.json" if begun else None
+    return str(json.loads(report.read_text())["status"]) if report and report.is_file() else None
 
 
 # The plan. Each kind of task lands the same files, whatever happens to its attempts and in whatever order tasks land.
@@ -115,9 +126,9 @@ class _Part:
     files: dict[str, str]
 
 
-def _part(name: str, *steps: dict[str, Any], scope: Sequence[str] = (), text: str = "", **more: Any) -> list[_Part]:
+def _part(name: str, *steps: dict[str, Any], scope: Sequence[str] = (), **more: Any) -> list[_Part]:
     """Return a task that does these steps, and then writes its file."""
-    path, text = f"{name}.txt", text or f"{name}\n"
+    path, text = f"{name}.txt", f"{name}\n"
     task = {"id": name, "writes": [path, *scope], "attempts": 30, **more}
     return [_Part(task={**task, "steps": [*steps, write(path, text)]}, files={path: text})]
 
@@ -211,6 +222,7 @@ def make_story(folder: Path, parts: Sequence[tuple[str, Sequence[int]]] = SHORT,
         gates=[{"name": "refuses", "run": "sleep 300 & ! grep --quiet 'refuse me' *.txt"}],
     )  # fmt: skip
     (folder / "home").mkdir(exist_ok=True)
+    (folder / "scratch").mkdir()
     return Story(folder=folder, repo=repo, plan=plan, jobs=jobs, tasks=tuple(task["id"] for task in tasks), files=files)
 
 
@@ -264,7 +276,7 @@ def _lost(story: Story) -> Iterator[str]:
     """Yield each commit that a ref of the run ever pointed at, or an agent made, that no ref leads to any more."""
     ever = dict.fromkeys(_words(story.agent_commits), "an agent has made")
     for log in (story.git_dir / "logs/refs").rglob("*"):
-        if log.is_file():
+        if log.is_file() and "candidate" not in log.parts:  # what is not wanted any more may go
             ref = log.relative_to(story.git_dir / "logs")
             ever.update({line.split()[1]: f"{ref} pointed at" for line in log.read_text().splitlines()})
     for folder in story.runs():
@@ -292,8 +304,8 @@ def _unsound(story: Story) -> Iterator[str]:
 
 
 def _left_over(story: Story) -> Iterator[str]:
-    """Yield what only a run under way may have: worktrees, their records, locks, drafts, temporary files, candidates."""
-    git_dir, places = story.git_dir, [story.folder / ".orch-worktrees", story.home / ".local/state/orch"]
+    """Yield what only a run under way may have: worktrees, their records, locks, drafts, temporary files, candidates' refs."""
+    git_dir, places = story.git_dir, [story.scratch, story.folder / ".orch-worktrees", story.home / ".local/state/orch"]
     found = [path for place in places for path in place.rglob("*")]
     found += [git_dir / name for name in _entries(git_dir) if _is_temporary(name)]
     for folder in story.runs():
@@ -348,12 +360,8 @@ def processes_of(story: Story, mark: str = "") -> dict[int, str]:
 
 def _misreported(story: Story) -> Iterator[str]:
     """Yield what the report and `orch doctor` say against it."""
-    begun = story.begun()
-    report = begun / "report.json" if begun else None
-    if report is None or not report.is_file():
-        yield "there is no report"
-    elif (status := json.loads(report.read_text())["status"]) != "landed":
-        yield f"the report says {status}"
+    if not has_landed(story):
+        yield f"the report says {_status(story)}"
     doctor = orch("doctor", "--dry-run", cwd=story.repo.path, env={"HOME": str(story.home)})
     if doctor.code:
         yield f"orch doctor says: {doctor.out}{doctor.err}"
