@@ -78,7 +78,7 @@ def meetings(git: Git, work: Mapping[str, tuple[str, str]], only: str | None = N
 @contextmanager
 def _throw_away(git: Git) -> Iterator[Git]:
     """Lend a git whose new objects are gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="orch-radar-"))
+    folder = Path(tempfile.mkdtemp(prefix="radar-", dir=git.git_dir))  # a run's own, which goes even after a kill
     try:
         yield replace(git, objects=folder, alternates=git.object_folder, reader=None, mover=None, merger=None).staying()
     finally:
