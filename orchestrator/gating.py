@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.checks.gate import Subject, run_gates, run_on_base
 from orchestrator.checks.gate_cache import GateCache
-from orchestrator.errors import TreeChangedAfterGate
+from orchestrator.errors import TreeChangedAfterGate, WorkspaceError
 from orchestrator.git import query
 from orchestrator.model import events as happened
 from orchestrator.model.gates import said_of_base
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from orchestrator.context import RunContext
+    from orchestrator.gate_folder import GateFolder
     from orchestrator.git.parse import CommitId, TreeId
     from orchestrator.model.finding import CheckResult
     from orchestrator.model.gates import GateOutcome
     from orchestrator.model.plan import Gate, MergePolicy
-    from orchestrator.worktrees import GateFolder
 
 __all__ = ["Gating"]
 
+_T = TypeVar("_T")
+_LOST = 2  # folders that agents may take away while one commit is judged
 _MEMORY = 512 * 1024 * 1024  # bytes that must be free for each gate that runs beside another
 
 
@@ -57,7 +60,7 @@ class Gating:
         for _ in range(self.slots + 1):  # one more for the base, which must not wait for candidates that wait for it
             self._idle.put_nowait(None)
         self._folders = AsyncExitStack()
-        self._made = 0
+        self._tidying: set[asyncio.Task[None]] = set()
         self._base: asyncio.Task[dict[str, GateOutcome]] | None = None
 
     @asynccontextmanager
@@ -72,6 +75,8 @@ class Gating:
                 if self._base is not None:
                     self._base.cancel()
                     await asyncio.wait([self._base])
+                if self._tidying:
+                    await asyncio.wait(self._tidying)
 
     async def run(self, label: str, commit: CommitId, tree: TreeId, stop: asyncio.Event) -> tuple[CheckResult, ...]:
         """Run the gates on a candidate, up to the first that does not pass.
@@ -81,9 +86,12 @@ class Gating:
         """
         if not self._gates:
             return ()
-        async with self._folder(commit) as place:
+
+        async def judge(place: GateFolder) -> tuple[CheckResult, ...]:
             subject = self._subject(place, label, commit, tree, stop)
             return await run_gates(self._gates, subject, base=self._on_base, tell=lambda _result: None)
+
+        return await self._in_folder(commit, judge)
 
     def _subject(self, place: GateFolder, label: str, commit: CommitId, tree: TreeId, stop: asyncio.Event) -> Subject:
         async def hold() -> Path:
@@ -106,19 +114,34 @@ class Gating:
                 self._context.emit(happened.Noticed(text=text))
 
         tree = await asyncio.to_thread(query.tree_of, self._context.repository.objects, commit)
-        async with self._folder(commit) as place:
+
+        async def judge(place: GateFolder) -> dict[str, GateOutcome]:
             subject = self._subject(place, "base", commit, tree, self._context.stop_gates)
             return await run_on_base(self._gates, subject, tell)
 
-    @asynccontextmanager
-    async def _folder(self, commit: CommitId) -> AsyncIterator[GateFolder]:
-        """Lend a folder; it is made when it is first needed."""
+        return await self._in_folder(commit, judge)
+
+    async def _in_folder(self, commit: CommitId, judge: Callable[[GateFolder], Awaitable[_T]]) -> _T:
+        """Judge a commit in a folder that is lent for it; in another one, if an agent has taken that away."""
+        for _ in range(_LOST):
+            with contextlib.suppress(WorkspaceError):
+                return await self._judge(commit, judge)
+        return await self._judge(commit, judge)
+
+    async def _judge(self, commit: CommitId, judge: Callable[[GateFolder], Awaitable[_T]]) -> _T:
         place = await self._idle.get()
         try:
-            yield (place := place or await self._make_folder(commit))
+            if place is None:
+                place = await self._folders.enter_async_context(self._context.worktrees.gates(commit))
+            return await judge(place)
+        except WorkspaceError:
+            place = None  # it goes at the end, as far as it is there; the next one who needs a folder has a new one
+            raise
         finally:
-            self._idle.put_nowait(place)
+            self._tidying.add(task := asyncio.create_task(self._give_back(place, commit)))
+            task.add_done_callback(self._tidying.discard)
 
-    async def _make_folder(self, commit: CommitId) -> GateFolder:
-        self._made += 1
-        return await self._folders.enter_async_context(self._context.worktrees.gates(self._made, commit))
+    async def _give_back(self, place: GateFolder | None, commit: CommitId) -> None:
+        if place is not None:
+            await place.tidy(commit)
+        self._idle.put_nowait(place)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator import gate_folder
 from orchestrator.effects import reached
 from orchestrator.errors import WorkspaceError
 from orchestrator.files import delete, folder_id
@@ -29,14 +31,15 @@ from orchestrator.intake import ignored_but_listed, refuse_another_folder, refus
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from orchestrator.gate_folder import GateFolder
     from orchestrator.git.command import Git
     from orchestrator.git.parse import Change, CommitId, TreeId
     from orchestrator.git.repository import Repository
     from orchestrator.model.globs import Scope
 
-_GATE = "gate-"  # and a number; an attempt's folder has its generation at the end
+_GATE = "gate-"  # and a number that nobody can know before; an attempt's folder has its generation at the end
 
-__all__ = ["Captured", "GateFolder", "Workspace", "Worktrees"]
+__all__ = ["Captured", "Workspace", "Worktrees"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,31 +160,6 @@ class Workspace:
         return place.is_dir() and not place.is_symlink() and any(place.iterdir())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateFolder:
-    """The worktree in which gates run; it is moved from one candidate to the next."""
-
-    folder: Path
-    files: Git
-    admin: Path
-    identity: tuple[int, int] | None
-
-    async def hold(self, commit: str) -> TreeId:
-        """Make the folder hold exactly a commit, no file more, and return the tree that it really holds.
-
-        Raises:
-            WorkspaceError: it is not the folder that was made.
-        """
-
-        def move() -> TreeId:
-            refuse_another_folder(self.folder, self.identity)
-            change.unlock_index(self.files)
-            change.move_detached(self.files, self.admin, commit)
-            return change.stage_everything(self.files)
-
-        return await asyncio.to_thread(move)
-
-
 class Worktrees:
     """Makes and removes the worktrees of one run, below `home`."""
 
@@ -275,11 +253,12 @@ class Worktrees:
         delete(folder)
 
     @asynccontextmanager
-    async def gates(self, number: int, commit: CommitId) -> AsyncIterator[GateFolder]:
-        """Hand out a folder in which this run's gates run; nothing in it is anybody's work."""
-        folder, files, admin = await self._add(f"{_GATE}{number}", commit)
+    async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
+        """Hand out a new folder in which this run's gates run; nothing in it is anybody's work."""
+        folder, files, admin = await self._add(f"{_GATE}{secrets.randbelow(10**9):09}", commit)
         try:
-            yield GateFolder(folder=folder, files=files, admin=admin, identity=folder_id(folder))
+            with gate_folder.opened(folder, files, admin, commit) as opened:
+                yield opened
         finally:
             await asyncio.to_thread(self._remove, folder, admin)
 

@@ -41,6 +41,7 @@ __all__ = [
     "move_checkout_past_untouched",
     "move_detached",
     "move_ref",
+    "reset_detached",
     "rewritten_tree",
     "stage",
     "stage_everything",
@@ -256,10 +257,22 @@ def forget_aside(git: Git, previous: str, tree: str) -> None:
             shutil.rmtree(folder)
 
 
-def move_detached(git: Git, record: Path, commit: str) -> None:
-    """Make a worktree of our own hold exactly a commit, ignored files gone too, and let its record say so."""
+def move_detached(git: Git, record: Path, previous: str, commit: str) -> bool:
+    """Move a worktree of our own that holds exactly one commit to another, and its record; return False if git cannot."""
+    if git.run("read-tree", "-m", "-u", previous, commit, accept=(0, 128)).code:
+        return False
+    _tell_record(git, record, commit)
+    return True
+
+
+def reset_detached(git: Git, record: Path, commit: str) -> None:
+    """Make a worktree of our own hold exactly a commit whatever is in it, ignored files gone too, and let its record say so."""
     git.run("read-tree", "--reset", "-u", commit)
     git.run("clean", "-ffdxq")
+    _tell_record(git, record, commit)
+
+
+def _tell_record(git: Git, record: Path, commit: str) -> None:
     assert git.index is not None
     write_whole(record / "HEAD", f"{commit}\n".encode())
     write_whole(record / "index", git.index.read_bytes())
