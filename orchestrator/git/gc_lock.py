@@ -8,6 +8,7 @@ It is held for moments only; of a process that was killed it hinders nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import tempfile
@@ -54,6 +55,11 @@ class _GcLock:
         for draft in path.parent.glob(f"{path.name}-*-*"):
             if not _runs(draft.name.split("-")[1]):
                 draft.unlink(missing_ok=True)  # it was killed in the middle of taking the lock
+        taking = Path(f"{path}.lock")
+        with contextlib.suppress(OSError):
+            left_by = taking.read_text(errors="replace").strip()
+            if left_by.endswith(socket.gethostname()) and not _runs_here(left_by):
+                taking.unlink()  # likewise
 
     async def enter(self) -> None:
         until = time.monotonic() + _PATIENCE
@@ -76,12 +82,12 @@ class _GcLock:
             if _runs_here(holder):
                 return False
         try:
-            if holder:
-                self._path.unlink(missing_ok=True)
             handle, draft = tempfile.mkstemp(prefix=f"{self._path.name}-{os.getpid()}-", dir=self._path.parent)
             try:
                 os.write(handle, self._own.encode())
                 reached("gc-lock-drafted")
+                if holder:
+                    return self._replace(Path(draft))
                 os.link(draft, self._path)
                 reached("gc-locked")
             finally:
@@ -95,6 +101,19 @@ class _GcLock:
         if self._is_being_taken() or self._holder() != self._own:
             self._let_go()
             return False
+        return True
+
+    def _replace(self, draft: Path) -> bool:
+        """Put ours in the place of the lock of a process that has gone, as git does it: nobody else may look meanwhile.
+
+        To remove it first would remove that of a git which has taken it since we looked.
+        """
+        taking = Path(f"{self._path}.lock")
+        os.link(draft, taking)
+        if _runs_here(self._holder()):
+            taking.unlink()
+            return False
+        taking.rename(self._path)
         return True
 
     def _let_go(self) -> None:

@@ -77,7 +77,7 @@ def test_a_branch_that_is_deleted_while_its_work_waits_to_land_is_not_missed(rep
 
 
 def test_work_whose_objects_are_gone_is_done_again(repo: Repo, tmp_path: Path) -> None:
-    other = f"""test -e {tmp_path}/once && exit 0; touch {tmp_path}/once; cd {repo.path}
+    other = f"""test -e A.txt || exit 0; test -e {tmp_path}/once && exit 0; touch {tmp_path}/once; cd {repo.path}
     until test $(git for-each-ref refs/heads/orch | wc -l) = 2; do sleep 0.02; done
     for task in A B; do git update-ref -d refs/heads/orch/r/$task/gen-1; done
     git worktree prune; git reflog expire --expire=now --all; until git gc --prune=now --quiet; do sleep 0.02; done"""
