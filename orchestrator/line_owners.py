@@ -13,13 +13,13 @@ from orchestrator.git.parse import ABSENT, Change
 from orchestrator.model.replay import Cut, Gone, Made, Owners, Source, Step, Taken, replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from orchestrator.git.command import Git
     from orchestrator.git.parse import CommitRecord
     from orchestrator.model.replay import Move
 
-__all__ = ["Lineage", "lineage_of", "owners_of_lines"]
+__all__ = ["Lineage", "lineage_of", "owners_of_lines", "steps_of"]
 
 Lineage = dict[str, list[str]]
 """Commit → its parents, parents first."""
@@ -44,22 +44,29 @@ def lineage_of(git: Git, head: str, written: Sequence[CommitRecord]) -> Lineage:
     return found
 
 
-def owners_of_lines(git: Git, head: str, lineage: Lineage, written: Sequence[CommitRecord]) -> dict[str, Owners]:
-    """Return path → which of the `written` commits each line at `head` comes from; a path not named has no line of theirs."""
-    ours = {record.id for record in written}
-    changes = _changes(git, lineage)
-    renamed = _renamed(git, lineage, changes)
-    steps = [
-        Step(
-            commit=commit, parents=parents, owns=commit in ours, moves=_moves(commit, parents, changes[commit], renamed)
-        )
-        for commit, parents in lineage.items()
-    ]
+def owners_of_lines(git: Git, head: str, lineage: Lineage, owning: Collection[str]) -> dict[str, Owners]:
+    """Return path → which of the `owning` commits each line at `head` comes from; a path not named has no line of theirs."""
+    steps = steps_of(git, lineage, owning)
     differences = {
         s.difference for step in steps for m in step.moves.values() if isinstance(m, Made) for s in m.sources
     }
     cuts = {pair: [Cut(*cut) for cut in found] for pair, found in blobs.cuts_of_each(git, differences).items()}
     return replay(steps, head, cuts)
+
+
+def steps_of(git: Git, lineage: Lineage, owning: Collection[str]) -> list[Step]:
+    """Return what each commit of a lineage does to each path; what the `owning` ones write is theirs."""
+    changes = _changes(git, lineage)
+    renamed = _renamed(git, lineage, changes)
+    return [
+        Step(
+            commit=commit,
+            parents=parents,
+            owns=commit in owning,
+            moves=_moves(commit, parents, changes[commit], renamed),
+        )
+        for commit, parents in lineage.items()
+    ]
 
 
 def _changes(git: Git, lineage: Lineage) -> dict[str, list[_Changes]]:

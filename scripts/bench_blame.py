@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from orchestrator.git.repository import Repository
 from orchestrator.model.trailers import Provenance, message_with
-from orchestrator.provenance import all_lines
+from orchestrator.provenance import View, all_lines
 
 WHO = b"A Person <person@example.org>"
 ENVIRONMENT = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
@@ -99,7 +99,8 @@ def _measure(place: _Place, options: argparse.Namespace) -> None:
         said = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.PIPE, check=True).stdout
         pairs.append((reference, time.perf_counter() - started))
         started = time.perf_counter()
-        all_lines(Repository.open(place.path).own, "main")
+        view = View(Repository.open(place.path).own, "main")
+        all_lines(view, view.files())
         inside.append(time.perf_counter() - started)
     lines, wrong = _compare(place, blamed, json.loads(said)["files"])
     git, orch = (statistics.median(column) for column in zip(*pairs, strict=True))

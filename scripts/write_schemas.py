@@ -10,7 +10,17 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orchestrator.model.events import Event
-from orchestrator.model.formats import AllLinesJson, BlameLineJson, Report, TaskLinesJson
+from orchestrator.model.formats import (
+    AllLinesJson,
+    BlameLineJson,
+    FileProvenanceJson,
+    LinesByJson,
+    NoteJson,
+    Report,
+    SharesJson,
+    TaskLinesJson,
+    WhyJson,
+)
 from orchestrator.planfile.schema import plan_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,15 +32,30 @@ def schemas() -> dict[str, dict[str, Any]]:
     events = TypeAdapter(Event).json_schema()
     for name, kind in kinds.items():  # what the journal adds to each event: when it happened, and which it is
         definition = events["$defs"][name]
-        definition["properties"] = {"at": {"type": "number"}, "kind": {"const": kind}, **definition["properties"]}
-        definition["required"] = ["at", "kind", *definition["required"]]
+        definition["properties"] = {
+            "at": {"type": "number"},
+            "kind": {"const": kind},
+            **definition.get("properties", {}),
+        }
+        definition["required"] = [
+            "at",
+            "kind",
+            *definition.get("required", []),
+        ]  # an event may have no field that it needs
     return {
         "plan.schema.json": plan_schema(),
         "report.schema.json": {"$schema": DIALECT, **TypeAdapter(Report).json_schema()},
         "blame.schema.json": {
             "$schema": DIALECT,
-            "title": "One line of `orch blame PATH --json`, or the answer of `orch blame --json` with `--task ID` or `--all`",
-            **TypeAdapter(BlameLineJson | TaskLinesJson | AllLinesJson).json_schema(),
+            "title": "One line of `orch blame FILE --json`, or the answer of `orch blame --json` otherwise",
+            **TypeAdapter(
+                BlameLineJson | TaskLinesJson | LinesByJson | AllLinesJson | SharesJson | WhyJson
+            ).json_schema(),
+        },
+        "provenance.schema.json": {
+            "$schema": DIALECT,
+            "title": "A file of `orch blame --export DIR` (and `--history FILE --json`), or a note of `--export notes`",
+            **TypeAdapter(FileProvenanceJson | NoteJson).json_schema(),
         },
         "events.schema.json": {
             "$schema": DIALECT,

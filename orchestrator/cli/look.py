@@ -1,26 +1,17 @@
-"""Commands that only look: `status`, `log`, `board`, `blame`."""
+"""Commands that only look: `status`, `log`, `board`."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.common import json_option, open_repository, remembered, repo_option, run_folder, say
+from orchestrator.cli.common import json_option, open_repository, repo_option, run_folder, say
 from orchestrator.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestrator.git.repository import Repository
-    from orchestrator.provenance import AllLines, Origin
-
-__all__ = ["blame", "board", "log", "status"]
+__all__ = ["board", "log", "status"]
 
 
 @click.command()
@@ -85,109 +76,25 @@ def log(*, run: str | None, task: str | None, follow: bool, repo: Path | None, a
 
 @click.command()
 @click.argument("run", required=False)
+@click.option("--url", help="Show the board that is served there, from any machine: ws://HOST:PORT/board.")
+@click.option("--token", envvar="ORCH_BOARD_TOKEN", help="The token for --url (default: $ORCH_BOARD_TOKEN).")
+@click.option("--ca", type=click.Path(path_type=Path, exists=True), help="Trust certificates signed by this one, too.")
+@click.option("--follow", is_flag=True, help="With --url: show it again at each change, until interrupted.")
 @repo_option
 @json_option
-def board(*, run: str | None, repo: Path | None, as_json: bool) -> None:
+def board(
+    *, run: str | None, url: str | None, token: str | None, ca: Path | None, follow: bool, repo: Path | None, as_json: bool
+) -> None:  # fmt: skip
     """Show the shared board of RUN (default: the newest) as text."""
     from orchestrator.board.log import read_board
     from orchestrator.board.snapshot import render, take
+    from orchestrator.cli.serving import show_live
 
+    if follow and url is None:
+        raise click.UsageError("--follow needs --url; orch log --follow follows a run of this repository.")
+    if url is not None:
+        show_live(url=url, token=token, follow=follow, ca=ca, as_json=as_json)
+        return
     folder = run_folder(open_repository(repo), run)
     seen = take(read_board(folder / "board.log"))
     say([json.dumps(seen.as_json()) if as_json else render(seen)])
-
-
-@click.command()
-@click.argument("place", metavar="[PATH[:LINE]]", required=False)
-@click.option("--task", help="Show which lines this task wrote, in all files.")
-@click.option("--all", "everything", is_flag=True, help="Show what each task, agent and model wrote, in all files.")
-@click.option("--rev", help="At this revision (default: the newest run's base branch, else HEAD).")
-@repo_option
-@json_option
-def blame(
-    *, place: str | None, task: str | None, everything: bool, rev: str | None, repo: Path | None, as_json: bool
-) -> None:
-    """Tell who wrote each line of PATH, which lines a task wrote, or how much each wrote of all files."""
-    from orchestrator.provenance import all_lines, lines_of_task, origins
-
-    if (place is not None) + (task is not None) + everything != 1:
-        raise click.UsageError("Say either PATH[:LINE], --task ID or --all.")
-    repository = open_repository(repo)
-    revision = rev or _base_of_newest_run(repository)
-    if everything:
-        total = all_lines(repository.own, revision)
-        say([json.dumps(total.as_json())] if as_json else _tables(total))
-        return
-    if task is not None:
-        files = lines_of_task(repository.own, revision, task)
-        spans = {p: ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in found) for p, found in files.items()}
-        say([json.dumps({"task": task, "files": files})] if as_json else (f"{p}: {text}" for p, text in spans.items()))
-        return
-    assert place is not None
-    path, line = _split_place(repository, place)
-    found = origins(repository.own, revision, path, line)
-    say(json.dumps(origin.as_json()) if as_json else _blame_line(origin) for origin in found)
-
-
-def _base_of_newest_run(repository: Repository) -> str:
-    from orchestrator.git import query
-
-    for _, state in remembered(repository):
-        if state.started is not None and query.tip(repository.own, state.started.base):
-            return f"refs/heads/{state.started.base}"
-    return "HEAD"
-
-
-def _split_place(repository: Repository, place: str) -> tuple[str, int | None]:
-    """Return the path as git stores it, and the line; a file whose name ends in `:7` is found first."""
-    path, colon, number = place.rpartition(":")
-    line = int(number) if colon and number.isdigit() and not _exists(repository, place) else None
-    return _from_root(repository, path if line is not None else place), line
-
-
-def _exists(repository: Repository, place: str) -> bool:
-    return (Path.cwd() / place).is_file() or bool(repository.work_tree and (repository.work_tree / place).is_file())
-
-
-def _from_root(repository: Repository, path: str) -> str:
-    """Return a path that counts from here as one that counts from the repository's root, if here is inside it."""
-    root, here = repository.work_tree, Path.cwd().resolve()
-    if root is None or not here.is_relative_to(root):
-        return path if not (root and Path(path).is_absolute()) else os.path.relpath(path, root)
-    wanted = os.path.relpath(os.path.normpath(here / path), root)
-    if wanted.split("/", 1)[0] == "..":
-        raise UsageError(f"{path} lies outside the repository {root}.")
-    return wanted
-
-
-def _blame_line(origin: Origin) -> str:
-    from orchestrator.model.text import printable
-
-    by = origin.provenance
-    who = f"{by.task} gen {by.generation} {by.agent} {by.model}" if by else _NOT_BY_A_RUN
-    return f"{origin.commit[:12]} {who:44} {origin.line:5}  {printable(origin.text)}"
-
-
-_NOT_BY_A_RUN = "not written by a run"
-
-
-def _tables(found: AllLines) -> Iterator[str]:
-    """Yield what was written of all lines: a table by task, and one by agent and model; the greatest share first."""
-    total = sum(last - first + 1 for ranges in found.files.values() for first, last, _ in ranges)
-    yield f"{found.revision[:12]}: {total} lines in {len(found.files)} files"
-    columns = {
-        "task": {commit: by.task for commit, by in found.written.items()},
-        "agent and model": {commit: f"{by.agent} {by.model}" for commit, by in found.written.items()},
-    }
-    for title, names in columns.items():
-        lines: Counter[str] = Counter()
-        files: dict[str, set[str]] = defaultdict(set)
-        for path, ranges in found.files.items():
-            for first, last, commit in ranges:
-                name = names[commit] if commit else _NOT_BY_A_RUN
-                lines[name] += last - first + 1
-                files[name].add(path)
-        yield ""
-        yield f"{title:44} {'lines':>8}  {'share':>7}  {'files':>6}"
-        for name in sorted(lines, key=lambda name: (name == _NOT_BY_A_RUN, -lines[name], name)):
-            yield f"{name:44} {lines[name]:8}  {lines[name] / total:7.1%}  {len(files[name]):6}"

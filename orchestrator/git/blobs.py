@@ -1,18 +1,20 @@
 """Questions about blobs, wherever they stand: how they differ, which of them is another one renamed, how many lines they have.
 
 Git compares trees, so trees are made that hold just what is to be compared, many blobs at a time. They go to a folder that is
-thrown away; nothing is left behind in the repository.
+thrown away, after a kill by the next one who needs such a folder; nothing is left behind in the repository.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import tempfile
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from orchestrator.files import folder_id
 from orchestrator.git.parse import parse_blobs, parse_cuts, parse_sources
 from orchestrator.git.query import SAME_LINES
 
@@ -108,9 +110,58 @@ def _trees(git: Git, wanted: Iterable[Sequence[_Entry]]) -> list[str]:
     return git.text("mktree", "-z", "--batch", "--missing", stdin=told).split()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _aside(git: Git) -> Iterator[Git]:
     """Lend a git whose new objects are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="orch-blobs-") as folder:
-        quoted = str(git.object_folder).replace("\\", "\\\\").replace('"', '\\"')  # else a colon would end the path
-        yield replace(git, objects=Path(folder), alternates=Path(f'"{quoted}"'))
+    # Not `object_folder`: in a linked worktree, objects lie with those of the main one.
+    objects = git.objects or git.cwd / git.text("rev-parse", "--git-path", "objects")
+    # In the git folder, where everybody who may blame looks first; elsewhere only for those who cannot write there.
+    parent = objects.parent if os.access(objects.parent, os.W_OK) else Path(tempfile.gettempdir())
+    with _scratch(parent) as folder:
+        quoted = str(objects).replace("\\", "\\\\").replace('"', '\\"')  # else a colon would end the path
+        yield replace(git, objects=folder, alternates=Path(f'"{quoted}"'))
+
+
+_SCRATCH = "orch-blobs-"
+
+
+@contextlib.contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    """Lend a new folder; what others have left whose process is gone is deleted first.
+
+    Whoever uses such a folder holds a lock on it, which ends with the process, however that ends.
+    """
+    for left in parent.glob(f"{_SCRATCH}*"):
+        with _held(left) as free:
+            if free:
+                shutil.rmtree(left, ignore_errors=True)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
+        with _held(folder) as ours:
+            if not ours:  # somebody has found it before it was locked, and deletes it
+                continue
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Lock a folder; yield False if it is gone, or somebody else's, or has been locked by another process."""
+    import fcntl  # Linux and macOS; there is no such module elsewhere
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        yield False
+        return
+    try:
+        locked = False
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = folder_id(folder) is not None
+        yield locked
+    finally:
+        os.close(descriptor)

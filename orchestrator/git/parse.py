@@ -169,25 +169,55 @@ def parse_refs(out: bytes) -> tuple[Ref, ...]:
 
 @dataclass(frozen=True, slots=True)
 class BlameLine:
-    """One line of a file, and the commit that git says it came from."""
+    """One line of a file, and the commit that git says it came from.
+
+    In that commit it was line number `there` of the file `path`; `previous` is the commit and the path of the file that it
+    was changed in, None if the file was new.
+    """
 
     number: int
     commit: CommitId
     text: str
+    there: int
+    path: str
+    previous: tuple[CommitId, str] | None
 
 
 def parse_blame(out: bytes) -> tuple[BlameLine, ...]:
-    """Read `blame --porcelain`: a header `<commit> <line there> <line here> …`, details, then a tab and the line."""
+    """Read `blame --porcelain`: a header `<commit> <line there> <line here> …`, details, then a tab and the line.
+
+    Details that are the same as before for this commit are left out there.
+    """
     lines: list[BlameLine] = []
-    commit, number, awaiting_header = "", 0, True
+    places: dict[str, tuple[str, tuple[CommitId, str] | None]] = {}
+    commit, there, number, awaiting_header = "", 0, 0, True
+    previous: tuple[CommitId, str] | None = None
     for raw in out.split(b"\n"):
         if raw.startswith(b"\t"):
-            lines.append(BlameLine(number, CommitId(commit), raw[1:].decode("utf-8", "replace").removesuffix("\r")))
+            text = raw[1:].decode("utf-8", "replace").removesuffix("\r")
+            lines.append(BlameLine(number, CommitId(commit), text, there, *places[commit]))
             awaiting_header = True
         elif awaiting_header and raw:
-            name, _there, here, *_ = raw.split(b" ")
-            commit, number, awaiting_header = name.decode("ascii"), int(here), False
+            name, line_there, here, *_ = raw.split(b" ")
+            commit, there, number, awaiting_header = name.decode("ascii"), int(line_there), int(here), False
+            previous = None
+        elif raw.startswith(b"previous "):
+            name, _, path = raw.removeprefix(b"previous ").partition(b" ")
+            previous = CommitId(name.decode("ascii")), _unquoted(path)
+        elif raw.startswith(b"filename "):
+            places[commit] = _unquoted(raw.removeprefix(b"filename ")), previous
     return tuple(lines)
+
+
+_ESCAPED = re.compile(rb"\\(?:([0-7]{3})|(.))")
+_ESCAPES = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
+
+
+def _unquoted(path: bytes) -> str:
+    """Return a path that git has put in quotation marks if it holds anything unusual."""
+    if not (path.startswith(b'"') and path.endswith(b'"') and len(path) > 1):
+        return decode(path)
+    return decode(_ESCAPED.sub(lambda m: bytes([int(m[1], 8)]) if m[1] else _ESCAPES.get(m[2], m[2]), path[1:-1]))
 
 
 def parse_cuts(out: bytes) -> dict[tuple[str, str], list[tuple[int, int, int]]]:

@@ -33,6 +33,7 @@ from orchestrator.git.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from orchestrator.git.command import Git
     from orchestrator.git.objects import GitObject
@@ -46,11 +47,13 @@ __all__ = [
     "commit_record",
     "commits_between",
     "commits_beyond",
+    "count_files",
     "every_change_between",
     "files_at",
     "first_parents",
     "ignored_files",
     "ignored_in",
+    "ignored_of",
     "index_is",
     "is_ancestor",
     "lineage",
@@ -62,13 +65,18 @@ __all__ = [
     "read_file",
     "refs",
     "resolve",
+    "size_of",
     "submodules",
     "tip",
     "tracked_changes",
     "tree_of",
     "unstaged_files",
+    "untracked_files",
     "worktrees",
 ]
+
+
+_DISK_BLOCK = 4096  # bytes; what most file systems give to files in steps
 
 
 def resolve(git: Git, revision: str) -> CommitId | None:
@@ -136,6 +144,17 @@ def read_blob(git: Git, blob: str) -> bytes:
     """Return what a blob holds; nothing if it is not there."""
     found = git.find(blob)
     return found.data if found else b""
+
+
+def count_files(git: Git, revision: str) -> int:
+    """Return how many files and links a revision holds."""
+    return git.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", revision).out.count(b"\0")
+
+
+def size_of(git: Git, revision: str) -> int:
+    """Return how many bytes the files of a revision take on a disk, about."""
+    sizes = [line.split(None, 4)[3] for line in git.run("ls-tree", "-r", "-l", "-z", revision).out.split(b"\0") if line]
+    return sum(-(-int(size) // _DISK_BLOCK) * _DISK_BLOCK for size in sizes if size.isdigit())
 
 
 def files_at(git: Git, commit: str, paths: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
@@ -242,6 +261,19 @@ def ignored_in(git: Git, folder: str) -> list[str]:
     return [decode(path) for path in git.run(*command).out.split(b"\0") if path]
 
 
+def ignored_of(git: Git, paths: Sequence[str]) -> set[str]:
+    """Return which of these paths are ignored in this git's work tree, whether they are there or not; a tracked one is not."""
+    names = b"".join(b"./" + os.fsencode(path) + b"\0" for path in paths)  # so that none is taken for a pattern
+    done = git.run("check-ignore", "-z", "--stdin", stdin=names, accept=(0, 1), env={"GIT_LITERAL_PATHSPECS": "0"})
+    return {decode(path).removeprefix("./") for path in done.out.split(b"\0") if path}
+
+
+def untracked_files(git: Git, *, named_in: Path | None = None) -> list[str]:
+    """Return every untracked file of this git's work tree, ignored or not, or those that a file with such patterns names."""
+    only = ("--ignored", f"--exclude-from={named_in}") if named_in else ()
+    return [decode(path) for path in git.run("ls-files", "-z", "--others", *only).out.split(b"\0") if path]
+
+
 def unstaged_files(git: Git) -> list[str]:
     """Return what differs from this git's index, untracked and deleted files included; a nested repository ends with a slash.
 
@@ -255,11 +287,23 @@ SAME_LINES = ("--no-textconv", "--diff-algorithm=myers", "--indent-heuristic")
 """What tells one line from another must not depend on a setting, and be the same for blame and for a patch."""
 
 
-def blame(git: Git, *revisions: str, path: str, lines: tuple[int, int] | None = None) -> tuple[BlameLine, ...]:
-    """Return each line of a file with the commit it came from; `lines` (inclusive, from 1) limits the range."""
+def blame(
+    git: Git,
+    *revisions: str,
+    path: str,
+    lines: tuple[int, int] | None = None,
+    past: Iterable[str] = (),
+    copies: bool = False,
+) -> tuple[BlameLine, ...]:
+    """Return each line of a file with the commit it came from; `lines` (inclusive, from 1) limits the range.
+
+    What the commits `past` changed is blamed on those before them (`--ignore-rev`). With `copies`, lines that were copied from
+    another file come from where they were written (`-C -C`).
+    """
     span = ("-L", f"{lines[0]},{lines[1]}") if lines else ()
+    more = (*(f"--ignore-rev={commit}" for commit in past), *(("-C", "-C") if copies else ()))
     command = ("blame", "--porcelain", "--ignore-revs-file=", *SAME_LINES)
-    return parse_blame(git.run(*command, *span, *revisions, "--", path).out)
+    return parse_blame(git.run(*command, *more, *span, *revisions, "--", path).out)
 
 
 def lineage(git: Git, head: str, known: Iterable[str]) -> list[tuple[str, list[str]]]:

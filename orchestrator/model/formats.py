@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -13,16 +13,28 @@ __all__ = [
     "AllLinesJson",
     "BlameLineJson",
     "BlameRangeJson",
+    "ByHandJson",
     "CheckJson",
     "Conflicts",
     "EndStatus",
+    "FileProvenanceJson",
+    "GateOutcomeJson",
+    "GenerationJson",
+    "LinesByJson",
     "Mode",
+    "NoteJson",
+    "OwnedLinesJson",
     "Report",
     "RunStatus",
+    "ShareJson",
+    "SharesJson",
     "Stage",
     "TaskLinesJson",
     "TaskReport",
     "ViolationJson",
+    "WasJson",
+    "WhyJson",
+    "WroteJson",
 ]
 
 Mode = Literal["worktree"]
@@ -179,3 +191,135 @@ class AllLinesJson(TypedDict):
 
     revision: str
     files: dict[str, list[BlameRangeJson]]
+
+
+class LinesByJson(TypedDict):
+    """What was written by an agent or with a model, or by such a task: path to inclusive line ranges, and what was asked for."""
+
+    task: NotRequired[str]
+    agent: NotRequired[str]
+    model: NotRequired[str]
+    files: dict[str, list[tuple[int, int]]]
+
+
+class ShareJson(TypedDict):
+    """So many lines in so many files; `share` of all lines that were asked about, from 0 to 1."""
+
+    lines: int
+    share: float
+    files: int
+
+
+class ByHandJson(ShareJson):
+    """What no run wrote; `changed` of these lines stand where a task's line stood."""
+
+    changed: int
+
+
+class SharesJson(TypedDict):
+    """How much each task, agent and model wrote of the lines that were asked about; the greatest first."""
+
+    revision: str
+    lines: int
+    files: int
+    tasks: dict[str, ShareJson]
+    agents: dict[str, ShareJson]
+    models: dict[str, ShareJson]
+    by_hand: ByHandJson
+
+
+class GateOutcomeJson(TypedDict):
+    """What a gate said of the tree that landed."""
+
+    name: str
+    passed: bool
+    outcome: str
+
+
+class WroteJson(TypedDict):
+    """A generation of a task of a run."""
+
+    run: str
+    task: str
+    generation: int
+
+
+class WasJson(WroteJson):
+    """Whose line stood there before it was changed by hand."""
+
+    commit: str
+
+
+class WhyJson(BlameLineJson):
+    """How a line came about. What is null is not known, or is not so; `unknown` tells in sentences what is not known any more.
+
+    `was` is whose line stood there before, if it was changed by hand; `transcript` is a path, `seconds` what the agent took.
+    """
+
+    path: str
+    subject: str
+    was: WroteJson | None
+    title: str | None
+    prompt: str | None
+    gates: list[GateOutcomeJson] | None
+    landed: str | None
+    transcript: str | None
+    seconds: float | None
+    cost_usd: float | None
+    branch: str | None
+    unknown: list[str]
+
+
+class OwnedLinesJson(TypedDict):
+    """Lines `first` to `last`. All but these are null if no run wrote them.
+
+    But if somebody changed a run's lines by hand, `commit` did so, and `was` is whose they were.
+    """
+
+    first: int
+    last: int
+    commit: str | None
+    run: str | None
+    task: str | None
+    generation: int | None
+    agent: str | None
+    model: str | None
+    was: WasJson | None
+
+
+class GenerationJson(WroteJson):
+    """A generation that wrote a file; `reason` says why it did not land, `branch` is the one that kept its work."""
+
+    agent: str
+    model: str
+    landed: bool
+    reason: str | None
+    branch: str | None
+
+
+class FileProvenanceJson(TypedDict):
+    """What `orch blame --export DIR` writes for a file, and `orch blame --history PATH --json` prints.
+
+    `lines` are from top to bottom, none of a file that is no text; `conflict_risk` is the number of tasks in `history`.
+    """
+
+    version: Literal[1]
+    path: str
+    revision: str
+    earlier_names: list[str]
+    lines: list[OwnedLinesJson]
+    conflict_risk: int
+    history: list[GenerationJson]
+
+
+class NoteJson(TypedDict):
+    """The git note of a commit of a run: path to the lines that come from it at the revision, as inclusive ranges."""
+
+    version: Literal[1]
+    revision: str
+    run: str
+    task: str
+    generation: int
+    agent: str
+    model: str
+    files: dict[str, list[tuple[int, int]]]

@@ -2,7 +2,8 @@
 
 A history is a sequence of steps, one a commit, parents first. A step says of each path that it changes where its lines come
 from: it is a file of some parent as it was there; or a file of a parent, and perhaps more than one, less what was cut and with
-what was put in. Lines that were there before the history begins are nobody's, and so are those of commits that own nothing.
+what was put in. Lines that were there before the history begins are nobody's, and so are those of commits that own nothing,
+unless they stand where an owner's line stood.
 
 The length of a file is nowhere needed: the lines after those that are known one by one have one owner.
 """
@@ -17,22 +18,36 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["NOBODY", "Cut", "Gone", "Made", "Move", "Owners", "Source", "Step", "Taken", "replay"]
+__all__ = [
+    "NOBODY", "Changed", "Cut", "Gone", "Made", "Move", "Owner", "Owners", "Source", "Step", "Taken", "heirs", "names_before",
+    "replay",
+]  # fmt: skip
+
+
+class Changed(NamedTuple):
+    """Of a line: the commit `by`, which owns nothing, has put it where a line of the commit `was` stood."""
+
+    by: str
+    was: str
+
+
+Owner = str | Changed | None
+"""Whose a line is: a commit's that owns what it writes; nobody's, in place of such a commit's; or nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
     """The owner of each line of a file: of the first ones one by one, then of all the `rest`; None is nobody."""
 
-    known: Sequence[str | None] = ()
-    rest: str | None = None
+    known: Sequence[Owner] = ()
+    rest: Owner = None
 
-    def span(self, first: int, end: int) -> list[str | None]:
+    def span(self, first: int, end: int) -> list[Owner]:
         """Return the owners of the lines from `first` to before `end`, counted from 0."""
         found = list(self.known[first:end])
         return found + [self.rest] * (end - first - len(found))
 
-    def ranges(self, length: int) -> Iterator[tuple[int, int, str | None]]:
+    def ranges(self, length: int) -> Iterator[tuple[int, int, Owner]]:
         """Yield (first line, last line, owner) of a file of so many lines, counted from 1; neighbours differ in the owner."""
         if not self.known:  # most files: not worth a list of their lines
             if length:
@@ -144,46 +159,94 @@ def replay(history: Iterable[Step], last: str, cuts: Mapping[tuple[str, str], Se
     return states.at.get(last, {})
 
 
+def names_before(history: Sequence[Step], paths: Iterable[str]) -> dict[str, set[str]]:
+    """Return path → the names that the file has had in a history: its own, and those under which it was found before.
+
+    A file that stood at one of these names and went before this one came there is not followed.
+    """
+    # Name → the files, by their last names, that had it at this place in the history.
+    finals = {path: {path} for path in paths}
+    found = {path: {path} for path in finals}
+    for step in reversed(history):
+        earlier: list[tuple[str, set[str]]] = []
+        for path in step.moves.keys() & finals.keys():
+            olds = _olds(step.moves[path])
+            if path not in olds:
+                last = finals.pop(path)
+                earlier += [(old, last) for old in olds]
+        for old, last in earlier:
+            finals.setdefault(old, set()).update(last)
+            for path in last:
+                found[path].add(old)
+    return found
+
+
+def _olds(move: Move) -> set[str]:
+    match move:
+        case Taken(_, path):
+            return {path}
+        case Made(sources):
+            return {source.path for source in sources}
+        case Gone():
+            return set()
+
+
 def _after(move: Move, step: Step, states: _States, cuts: Mapping[tuple[str, str], Sequence[Cut]]) -> Owners:
     match move:
         case Taken(parent, path):
             return states.of(parent, path)
         case Made(sources):
             before = [(states.of(source.parent, source.path), cuts[source.difference]) for source in sources]
-            return _made(before, step.commit if step.owns else None)
+            return _made(before, step)
         case Gone():
             return NOBODY
 
 
-_NEW = ""  # no commit's name: a line that the sources looked at so far have not
+class _New(NamedTuple):
+    """A line that the sources looked at so far have not; it stands where one of `was` stood in the first of them, if of any."""
+
+    was: str | None
+
+    def owner(self, step: Step) -> Owner:
+        if step.owns:
+            return step.commit
+        return Changed(step.commit, self.was) if self.was else None
 
 
-def _made(sources: Sequence[tuple[Owners, Sequence[Cut]]], by: str | None) -> Owners:
-    if by is None and all(owners is NOBODY for owners, _ in sources):
+def _made(sources: Sequence[tuple[Owners, Sequence[Cut]]], step: Step) -> Owners:
+    if not step.owns and all(owners is NOBODY for owners, _ in sources):
         return NOBODY
     if not sources:
-        return Owners(rest=by)
-    if len(sources) == 1:
-        return _edited(*sources[0], by)
-    first, *others = (_edited(owners, cuts, _NEW) for owners, cuts in sources)
-    return Owners([by if owner == _NEW else owner for owner in _filled(first, others)], first.rest)
+        return Owners(rest=_New(None).owner(step))
+    (before, cuts), *others = sources
+    lines = _edited(before, cuts)
+    for owners, there in others:
+        found = _span(_edited(owners, there), owners.rest, len(lines))
+        lines = [
+            other if isinstance(line, _New) and not isinstance(other, _New) else line
+            for line, other in zip(lines, found, strict=True)
+        ]
+    return Owners([line.owner(step) if isinstance(line, _New) else line for line in lines], before.rest)
 
 
-def _edited(before: Owners, cuts: Iterable[Cut], new: str | None) -> Owners:
-    owners: list[str | None] = []
+def _edited(before: Owners, cuts: Iterable[Cut]) -> list[Owner | _New]:
+    lines: list[Owner | _New] = []
     done = 0
     for cut in cuts:
-        owners += before.span(done, cut.old)
-        owners += [new] * cut.added
+        lines += before.span(done, cut.old)
         done = cut.old + cut.removed
-    owners += before.known[done:]
-    return Owners(owners, before.rest)
+        lines += map(_New, heirs(before.span(cut.old, done), cut.added))
+    lines += before.known[done:]
+    return lines
 
 
-def _filled(first: Owners, others: Iterable[Owners]) -> list[str | None]:
-    """Return the owners of the lines known in `first`, from the first of the others that knows of one where it is new there."""
-    owners = list(first.known)
-    for other in others:
-        there = other.span(0, len(owners))
-        owners = [found if owner == _NEW else owner for owner, found in zip(owners, there, strict=True)]
-    return owners
+def _span(lines: Sequence[Owner | _New], rest: Owner, end: int) -> list[Owner | _New]:
+    return [*lines[:end], *[rest] * (end - len(lines))]
+
+
+def heirs(replaced: Sequence[Owner], added: int) -> list[str | None]:
+    """Return whose lines those were that so many new ones replace: line by line if as many went, else of all if of one owner."""
+    was = [owner.was if isinstance(owner, Changed) else owner for owner in replaced]
+    if len(was) == added:
+        return was
+    return [was[0] if len(set(was)) == 1 else None] * added

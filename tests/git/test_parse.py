@@ -42,13 +42,21 @@ def test_worktrees_with_and_without_a_branch() -> None:
     assert (second.path, second.branch) == ("/w x", None)
 
 
-def test_blame_gives_the_number_in_the_final_file_and_the_text_without_its_line_end() -> None:
-    out = f"{A} 7 1 2\nauthor X\nfilename old\n\tone\r\n{A} 8 2\n\t\ttwo\n{B} 1 3 1\nauthor Y\n\t{A} 9 9\n".encode()
+def test_blame_gives_each_line_its_place_here_and_there_and_the_text_without_its_line_end() -> None:
+    out = (
+        f"{A} 7 1 2\nauthor X\nprevious {B} before\nfilename old\n\tone\r\n{A} 8 2\n\t\ttwo\n"
+        f'{B} 1 3 1\nauthor Y\nfilename "a\\tb \\"\\303\\274"\n\t{A} 9 9\n'
+    ).encode()
     lines = parse_blame(out)
     assert [(line.number, line.commit, line.text) for line in lines] == [
         (1, A, "one"),
         (2, A, "\ttwo"),
         (3, B, f"{A} 9 9"),
+    ]
+    assert [(line.there, line.path, line.previous) for line in lines] == [
+        (7, "old", (B, "before")),
+        (8, "old", (B, "before")),
+        (1, 'a\tb "ü', None),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.git.repository import Repository
-from orchestrator.provenance import origins
+from orchestrator.provenance import View, origins
 from tests.support.orch import orch
 from tests.support.repos import Repo
 
@@ -44,7 +44,7 @@ class Replay:
 
     def blamed(self, path: str) -> list[str | None]:
         """Return the task of each line in the clone, as `orch blame` finds it."""
-        found = origins(Repository.open(self.clone.path).own, "HEAD", path)
+        found = origins(View(Repository.open(self.clone.path).own, "HEAD"), path)
         return [origin.provenance.task if origin.provenance else None for origin in found]
 
     def is_binary(self, path: str) -> bool:
