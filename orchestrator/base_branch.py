@@ -19,6 +19,8 @@ from orchestrator.git.command import Git
 from orchestrator.git.durable import sync_ref, sync_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.git.parse import CommitId, WorktreeEntry
     from orchestrator.git.repository import Repository
 
@@ -81,17 +83,18 @@ class BaseBranch:
                     return git_dir
         return None
 
-    def advance(self, old: CommitId, new: CommitId) -> bool:
+    def advance(self, old: CommitId, new: CommitId, packs: Mapping[str, Path] | None = None) -> bool:
         """Move the branch and its checkouts from one commit to another; return False if the branch is elsewhere by now.
 
         Also if objects of the commit are gone, which a `git gc --prune=now` does to what no ref holds yet: nothing was moved.
+        `packs` names commits on the way whose new objects are in a pack (`git.durable.sync_steps`).
 
         Raises:
             BaseBranchError: something uncommitted in a checkout is in the way; nothing was moved.
             DiskError: a checkout cannot be written; nothing was moved.
             GitError: git cannot move the branch (a stale lock, a full disk); nothing was moved.
         """
-        if not sync_steps(self.repository, new, old):
+        if not sync_steps(self.repository, new, old, packs or {}):
             return False
         with change.file_lock(self.repository.runs_folder / "landing.lock"):
             reached("base-move")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "FAULTS_OF_OTHERS",
     "BaseBranchError",
     "BoardError",
     "ClaimRefused",
@@ -43,6 +44,8 @@ __all__ = [
     "TreeChangedAfterGate",
     "UsageError",
     "WorkspaceError",
+    "reason_of",
+    "was_killed",
 ]
 
 
@@ -144,3 +147,17 @@ class LandingError(OrchestratorError):
 
 class TreeChangedAfterGate(LandingError):
     """The tree about to land is not the tree that was tested."""
+
+
+FAULTS_OF_OTHERS = (BaseBranchError, GitError, ProcessError, WorkspaceError, OSError)
+"""Faults of the machine, or of what others did to it: no bug, and no fault of the work that they keep from landing."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return an error in one line for whoever reads the report: what it says, and the remedy if it knows one."""
+    return f"{error} {error.hint}".strip() if isinstance(error, OrchestratorError) else str(error)
+
+
+def was_killed(error: Exception) -> bool:
+    """Tell whether a git that was killed, as the system does when memory is short, is all that went wrong."""
+    return isinstance(error, GitError) and error.code < 0

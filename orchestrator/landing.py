@@ -13,23 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.candidate import Candidates
-from orchestrator.errors import (
-    BaseBranchError,
-    ClaimRefused,
-    GitError,
-    OrchestratorError,
-    ProcessError,
-    WorkspaceError,
-)
+from orchestrator.errors import FAULTS_OF_OTHERS, ClaimRefused, reason_of, was_killed
 from orchestrator.git.gc_lock import no_gc
 from orchestrator.model import events as happened
 from orchestrator.model import train as merge_train
 from orchestrator.model import train_values as t
 from orchestrator.model.claims import GrantState
 from orchestrator.model.feedback import feedback_on, first_error
-from orchestrator.model.finding import CheckResult, Violation
 from orchestrator.model.gates import GateFinding, has
 from orchestrator.model.graph import topological_order
+from orchestrator.model.verdict import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -37,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.candidate import Merged
     from orchestrator.context import RunContext
     from orchestrator.gating import Gating
+    from orchestrator.model.finding import CheckResult
     from orchestrator.model.plan import Task
     from orchestrator.model.state import RunState
 
@@ -45,13 +39,6 @@ __all__ = ["Landing"]
 _TRIES = 20  # a branch that others move this often in a row is not ours to land on
 _ALL = 1000  # finished tasks, tried together where there is no gate: nothing that fails has cost anything
 _SLOW = 30.0  # seconds of gates after which independent work may pass by
-_FAULTS = (
-    BaseBranchError,
-    GitError,
-    ProcessError,
-    WorkspaceError,
-    OSError,
-)  # of the machine, or of what others did to it
 
 
 @dataclass(slots=True)
@@ -85,6 +72,7 @@ class Landing:
         self._results: dict[int, tuple[CheckResult, ...]] = {}
         self._stops: dict[int, asyncio.Event] = {}
         self._first: dict[t.Key, int] = {}  # the first candidate of each item whose gates were run
+        self._arrived: list[t.Item] = []  # and not yet told to the train
         self._moves = 0  # of the base branch by others, in a row
         self._told_of = ""
         self._deeds: asyncio.TaskGroup = asyncio.TaskGroup()
@@ -106,13 +94,25 @@ class Landing:
         now = self._state().tasks[task.id]
         assert now.submitted is not None, "decide() lands only what was submitted"
         item = t.Item(task=task.id, generation=now.generation, commit=now.submitted, needs=frozenset(task.needs))
-        self._look_at_base()
         waiting = _Waiting(item, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting[item.key] = waiting
-        self._tell(t.Enqueued((item,)))
-        if self._train.stopped:
-            self._put_back(item.key)
+        self._arrived.append(item)
+        if len(self._arrived) == 1:
+            self._deeds.create_task(self._enqueue())
         await waiting.done
+
+    async def _enqueue(self) -> None:
+        """Tell the train of all that was handed in at once."""
+        items, self._arrived = tuple(self._arrived), []
+        self._look_at_base()
+        self._tell(t.Enqueued(items))
+        if self._train.stopped:
+            self._put_all_back()
+
+    @property
+    def train(self) -> t.Train:
+        """The merge train as it is now."""
+        return self._train
 
     # What the train is told.
 
@@ -143,8 +143,8 @@ class Landing:
         """Do what the train ordered; a fault of the machine costs these items and not the whole run."""
         try:
             await deed
-        except _FAULTS as error:
-            self._give_up(keys, _reason(error), final=not _was_killed(error))
+        except FAULTS_OF_OTHERS as error:
+            self._give_up(keys, reason_of(error), final=not was_killed(error))
 
     def _look_at_base(self) -> None:
         """Tell the train, and the user once, if the branch is not where this run last moved it."""
@@ -170,10 +170,17 @@ class Landing:
     # What the train orders.
 
     async def _build(self, number: int, item: t.Item, onto: str) -> None:
-        async with no_gc(self._context.repository.common_dir):
-            merged = await asyncio.to_thread(self._candidates.build, item, onto)
+        merged = self._candidates.take(item, onto)
+        if merged is None:
+            async with no_gc(self._context.repository.common_dir):
+                merged = await asyncio.to_thread(self._candidates.build, item, onto, self._behind(item))
         self._merged[number] = merged
         self._tell(t.Built(number, merged.commit) if merged.commit else t.Conflicted(number))
+
+    def _behind(self, item: t.Item) -> list[t.Item]:
+        """Return the items that stand behind one in line and were not merged yet."""
+        line = self._train.line
+        return [x for x in line[line.index(item) + 1 :] if x.key not in self._train.candidates] if item in line else []
 
     async def _gate(self, candidate: t.Candidate, lot: Sequence[tuple[int, t.Item]]) -> None:
         """Check and gate a candidate; `lot` are the numbers and items of all that its tree adds to the base branch."""
@@ -187,9 +194,9 @@ class Landing:
                 stop = self._stops[number]
                 results += await self._gating.run(self._label(candidate), merged.commit, merged.tree, stop)
             self._results[number] = results
-            verdict = _verdict(results)
-        except _FAULTS as error:
-            self._give_up((candidate.key,), _reason(error), final=not _was_killed(error))
+            verdict = verdict_of(results)
+        except FAULTS_OF_OTHERS as error:
+            self._give_up((candidate.key,), reason_of(error), final=not was_killed(error))
         finally:
             slow.cancel()
         self._tell(t.Gated(number, verdict))  # in any case: the train waits for it
@@ -202,8 +209,9 @@ class Landing:
         for number, item in lot:
             there.add(item.task)
             if number not in self._checked:
-                check = asyncio.to_thread(self._candidates.check, item, self._merged[number], frozenset(there))
-                self._checked[number] = asyncio.create_task(check)
+                self._checked[number] = asyncio.create_task(
+                    self._candidates.checked(item, self._merged[number], frozenset(there))
+                )
             found = await asyncio.shield(self._checked[number])
             if not all(result.passed for result in found):
                 break
@@ -228,7 +236,10 @@ class Landing:
         tasks = tuple(c.key.task for c in candidates)
         self._context.emit(happened.BaseMoving(tasks=tasks, commits=commits, old=old))
         await self._context.settle()
-        if not await asyncio.to_thread(self._context.base.advance, merged[0].onto, commits[-1]):
+        packs = {str(m.commit): m.pack for m in merged if m.pack}
+        async with no_gc(self._context.repository.common_dir):
+            moved = await asyncio.to_thread(self._context.base.advance, merged[0].onto, commits[-1], packs)
+        if not moved:
             self._not_moved(tuple(c.key for c in candidates))
             return
         self._moves = 0
@@ -238,6 +249,7 @@ class Landing:
 
     def _not_moved(self, keys: tuple[t.Key, ...]) -> None:
         self._moves += 1
+        self._candidates.forget_ready()
         if self._context.stop_without_base() or self._moves < _TRIES:
             self._answer_not_moved()
         else:
@@ -268,10 +280,11 @@ class Landing:
 
     def _refuse(self, item: t.Item, kind: t.RefuseKind, number: int | None) -> None:
         """Give work back: what was found on top of the base branch itself is what its next generation is told."""
+        if kind is t.RefuseKind.CONFLICT and number is not None:
+            self._start((item.key,), self._refuse_conflict(item, self._merged[number]))
+            return
         if kind is t.RefuseKind.NEED or number is None:
             self._context.refuse(item.task, item.generation, "a task that it needs did not land", final=True)
-        elif kind is t.RefuseKind.CONFLICT:
-            self._refuse_conflict(item, self._merged[number])
         else:
             results = self._results[number]
             self._tell_checks(item.key, results)
@@ -281,13 +294,12 @@ class Landing:
             self._context.refuse(item.task, item.generation, reason, feedback_on(failed), final=final)
         self._end(item.key)
 
-    def _refuse_conflict(self, item: t.Item, merged: Merged) -> None:
-        message = f"does not merge with what has landed since ({merged.onto[:12]})"
-        found = tuple(Violation(kind="conflict", path=path, message=message) for path in merged.conflicts)
-        result = CheckResult(name="merge", violations=found)
-        self._tell_checks(item.key, (result,))
-        reason = f"conflict in {', '.join(merged.conflicts[:3])}"
-        self._context.refuse(item.task, item.generation, reason, self._candidates.feedback(item, merged))
+    async def _refuse_conflict(self, item: t.Item, merged: Merged) -> None:
+        found, reason, feedback = await asyncio.to_thread(self._candidates.conflict, item, merged)
+        if item.key in self._waiting:  # else it was put back meanwhile: the run is to end
+            self._tell_checks(item.key, (found,))
+            self._context.refuse(item.task, item.generation, reason, feedback)
+            self._end(item.key)
 
     def _give_up(self, keys: tuple[t.Key, ...], reason: str, *, final: bool = True) -> None:
         """Take items off the train for a fault; if `final`, no other generation would mend it, unless their work is gone."""
@@ -324,22 +336,3 @@ class Landing:
             self._context.emit(
                 happened.Checked(task=key.task, generation=key.generation, stage="landing", result=result)
             )
-
-
-def _was_killed(error: Exception) -> bool:
-    """Tell whether a git that was killed, as the system does when memory is short, is all that went wrong."""
-    return isinstance(error, GitError) and error.code < 0
-
-
-def _reason(error: Exception) -> str:
-    return f"{error} {error.hint}".strip() if isinstance(error, OrchestratorError) else str(error)
-
-
-def _verdict(results: Sequence[CheckResult]) -> t.Verdict:
-    if has(results, GateFinding.STOPPED):
-        return t.Verdict.STOPPED
-    if has(results, GateFinding.TIMED_OUT):
-        return t.Verdict.TIMED_OUT
-    if not all(result.passed for result in results):
-        return t.Verdict.FAILED
-    return t.Verdict.FLAKED if has(results, GateFinding.FLAKY) else t.Verdict.PASSED

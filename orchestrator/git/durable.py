@@ -16,7 +16,7 @@ from orchestrator.git import query
 from orchestrator.git.parse import parse_commit, tree_in_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from orchestrator.git.repository import Repository
@@ -41,25 +41,32 @@ def sync_objects(repository: Repository, commit: str, known: str) -> bool:
     return True
 
 
-def sync_steps(repository: Repository, commit: str, known: str) -> bool:
+def sync_steps(repository: Repository, commit: str, known: str, packs: Mapping[str, Path]) -> bool:
     """Force what the first parents from `known` to `commit` add, each to the one before; return False if something is gone.
 
-    So nothing is read that they have in common. What their other parents bring was forced when it was put on its branch.
+    So nothing is read that they have in common. What their other parents bring was forced when it was put on its branch;
+    `packs` names merges of which a pack holds everything else.
 
     Raises:
         OSError: the disk does not take it.
     """
     git, steps, names = repository.objects, list[tuple[str, str]](), set[str]()
+    whole: set[Path] = set()
     while commit != known:
         found = git.find(commit)
         if found is None:
             return False
-        before = parse_commit(found.id, found.data).parents[:1]
-        if not before:
+        before, *others = parse_commit(found.id, found.data).parents or (None,)
+        if before is None:
             raise GitError(["git", "rev-list", "--first-parent"], git.cwd, 128, f"{commit} does not come from {known}")
-        steps.append((before[0], commit))
-        names |= {commit, tree_in_commit(found.data)}
-        commit = before[0]
+        if commit in packs and others and all(git.find(str(other)) for other in others):
+            whole.add(packs[commit])
+        else:
+            steps.append((before, commit))
+            names |= {commit, tree_in_commit(found.data)}
+        commit = before
+    if not all(_force_pack(pack) for pack in whole):
+        return False
     try:
         names.update(*query.objects_of_each(git, steps))
     except GitError:  # a tree is gone
@@ -75,6 +82,11 @@ def _force_objects(repository: Repository, names: Iterable[str]) -> list[str]:
         forced = dict(zip(files, pool.map(_force, files.values()), strict=True))
         list(pool.map(_force, {files[name].parent for name, there in forced.items() if there}))
     return [name for name, there in forced.items() if not there]
+
+
+def _force_pack(pack: Path) -> bool:
+    """Force the name of a pack to the disk, whose content git has forced; return False if it is gone."""
+    return pack.with_suffix(".idx").is_file() and pack.is_file() and _force(pack.parent)
 
 
 def sync_ref(repository: Repository, ref: str) -> None:

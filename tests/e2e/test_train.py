@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -209,3 +210,41 @@ def test_an_interrupt_during_gates_keeps_the_work_submitted_and_a_resume_lands_i
     said = orch("resume", "r", "--json", cwd=repo.path)
     assert said.code == 0, said.err
     assert [t["generation"] for t in said.json["tasks"]] == [1, 1]
+
+
+def test_much_that_has_waited_is_written_and_landed_at_once(tmp_path: Path) -> None:
+    """A run is killed while the first move of the base branch is kept up; the next one finds all the rest submitted."""
+    repo = make_repo(tmp_path / "repo", d__old_txt="old\n")
+    names = [f"t{number:02}" for number in range(12)]
+    wait = {"run": f"until test -e {tmp_path}/go; do sleep 0.02; done"}
+    tasks = [
+        {
+            "id": name,
+            "writes": [f"d/{name}", f"{name}/**"],
+            "steps": [{"report": "up"}, wait, write(f"d/{name}", name), write(f"{name}/x", "")],
+        }
+        for name in names
+    ]
+    run = start_orch("run", write_plan(tmp_path / "p", tasks), "--run", "r", "--jobs", "12", cwd=repo.path)
+    for _ in names:
+        wait_for_line(run.stdout, "up")
+    follow = start_orch("log", "r", "--follow", "--json", cwd=repo.path)
+    try:
+        with (repo.path / ".git/orch/landing.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            (tmp_path / "go").touch()
+            for _ in names:
+                wait_for_line(follow.stdout, '"submitted"')
+            os.killpg(run.pid, signal.SIGKILL)
+    finally:
+        for process in (run, follow):
+            process.kill()
+            process.communicate()
+    said = orch("resume", "r", cwd=repo.path)
+    assert said.code == 0, said.out + said.err
+    for name in names:
+        assert (repo.show(f"d/{name}", "main"), repo.show(f"{name}/x", "main")) == (name, "")
+    assert len(repo.git("rev-list", "--first-parent", "--min-parents=2", "main").split()) == len(names)
+    assert list((repo.path / ".git/objects/pack").glob("*.pack")), "many merges are one pack"
+    assert repo.git("fsck", "--strict", "--no-dangling") == ""
+    assert repo.status() == ""
