@@ -22,6 +22,7 @@ from orchestrator.folders import entries_of
 from orchestrator.git import change, query
 from orchestrator.git.parse import decode
 from orchestrator.journal import is_free, state_in
+from orchestrator.layers import Layers
 from orchestrator.model.items import generation_of_ref, held_by_one, redundant, unfinished
 from orchestrator.model.text import printable
 from orchestrator.worktrees import Worktrees
@@ -80,11 +81,18 @@ def _why_needed(journal: Path) -> str:
 
 
 def clean(
-    repository: Repository, home: Path, runs: Iterable[str], items: Sequence[Item], *, dry_run: bool
+    repository: Repository,
+    home: Path,
+    runs: Iterable[str],
+    items: Sequence[Item],
+    *,
+    dry_run: bool,
+    templates: bool = False,
 ) -> list[Verdict]:
     """Remove what can be proved to be kept elsewhere, and say of each item what became of it; `dry_run` only says so.
 
-    `items` are all that these runs left, run by run; `home` is the folder for this repository's worktrees.
+    `items` are all that these runs left, run by run; `home` is the folder for this repository's worktrees. With `templates`,
+    those that no overlay needs go as well; the next run writes a new one.
 
     Raises:
         GitError: git cannot read what it must, or cannot delete a ref; what was removed by then was proved.
@@ -100,7 +108,9 @@ def clean(
                     why = busy or _clean_item(repository, item, proof, dry_run=dry_run)
                     verdicts.append(Verdict(run=run, name=item.name, why=why))
     gone = {item.folder for item, verdict in zip(items, verdicts, strict=True) if item.folder and not verdict.why}
-    return [*verdicts, *_clean_homes(home, runs, items, gone, dry_run=dry_run)]
+    verdicts += _clean_homes(home, runs, items, gone, dry_run=dry_run)
+    idle = Layers(repository, home / "none").clear(keep_newest=False, dry_run=dry_run) if templates else ()
+    return [*verdicts, *(Verdict(run="", name=str(place), why="") for place in idle)]
 
 
 def _clean_item(repository: Repository, item: Item, proof: _Proof, *, dry_run: bool) -> str:
@@ -213,6 +223,9 @@ def _clean_folder(repository: Repository, item: Item, proof: _Proof, *, dry_run:
     why = _not_elsewhere(repository, folder, original, tips)
     if why or dry_run:
         return why
+    layers = Layers(repository, folder.parent)
+    if layers.of(folder.name):
+        return _clean_layered(repository, item, layers, tips)
     trash = folder.with_name(f".{original.name}.trash")
     try:
         folder.rename(trash)  # whoever still writes by its name writes elsewhere now
@@ -230,6 +243,28 @@ def _clean_folder(repository: Repository, item: Item, proof: _Proof, *, dry_run:
         reached("worktree-forgotten")
     delete(trash)
     reached("worktree-removed")
+    return f"not all of {trash} could be deleted" if os.path.lexists(trash) else ""
+
+
+def _clean_layered(repository: Repository, item: Item, layers: Layers, tips: Sequence[str]) -> str:
+    """Remove an overlay that may go, after a second look while nobody can reach it; return why it stays, or an empty text."""
+    folder = Path(item.folder)
+    trash = folder.with_name(f".{folder.name}.trash")
+    try:
+        with layers.set_aside(folder) as aside:
+            why = _not_elsewhere(repository, aside, folder, tips)
+        if not why:
+            layers.take_down(folder, trash)
+            folder.rename(trash / "folder")
+    except OSError as error:
+        why = f"it cannot be unmounted: {error}"
+    if why:
+        layers.bring_back()
+        return why
+    reached("worktree-trashed")
+    indexes = repository.runs_folder / item.run / "indexes"
+    asyncio.run(Worktrees(repository, folder.parent, indexes, lambda _: None).discard(folder.name))
+    delete(trash)
     return f"not all of {trash} could be deleted" if os.path.lexists(trash) else ""
 
 

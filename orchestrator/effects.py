@@ -20,7 +20,7 @@ POINTS = (
     "snapshot-taken", "report-write", "plan-pinned",
     "snapshot-take", "ref-delete", "ref-deleted", "base-move", "base-moved", "files-aside", "file-write",
     "process-spawned", "process-end", "report-written", "plan-pin", "git-folder-made", "worktree-forget",
-    "gc-lock-drafted", "gc-locked",
+    "gc-lock-drafted", "gc-locked", "template-written", "layer-mounted", "layer-unmounted", "layer-trashed",
 )  # fmt: skip
 """Every point, in no order."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import sys
 import tempfile
 from contextlib import suppress
@@ -17,12 +16,12 @@ from pathlib import Path
 
 from orchestrator.files import delete
 
-__all__ = ["is_mounted", "lower_folders", "mount_overlay", "unmount", "why_no_overlay"]
+__all__ = ["forget_probes", "is_mounted", "mount_overlay", "unmount", "why_no_overlay"]
 
 _DETACH = 2  # umount2(2): the mount goes now, for whoever is still in it when they leave
 _OPTIONS = "redirect_dir=on,index=off,metacopy=off"  # without the first, a folder of the lower layer cannot be renamed
+_PROBE = ".probe-"
 _MEANS_SOMETHING = set(',:\\"')  # in the options of a mount
-_MOUNTS = Path("/proc/self/mountinfo")
 
 
 @cache
@@ -66,14 +65,12 @@ def is_mounted(at: Path) -> bool:
     return here.st_dev != above.st_dev
 
 
-def lower_folders() -> set[str]:
-    """Return the lower folders of all overlays that are mounted here."""
-    try:
-        mounts = _MOUNTS.read_text(errors="surrogateescape")
-    except OSError:
-        return set()
-    named = (place for options in re.findall(r"lowerdir=([^,\s]+)", mounts) for place in options.split(":"))
-    return {re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), place) for place in named}
+def forget_probes(folder: Path) -> None:
+    """Delete what is left of attempts to mount something below a folder, if a kill came between."""
+    for place in folder.glob(f"{_PROBE}*"):
+        with suppress(OSError):
+            unmount(place / "at", even_if_used=True)
+            delete(place)
 
 
 def why_no_overlay(folder: Path) -> str:
@@ -81,7 +78,7 @@ def why_no_overlay(folder: Path) -> str:
     if not sys.platform.startswith("linux"):
         return "this system has no overlay mounts"
     try:
-        place = Path(tempfile.mkdtemp(prefix=".probe-", dir=folder))
+        place = Path(tempfile.mkdtemp(prefix=_PROBE, dir=folder))
     except OSError as error:
         return f"nothing can be written in {folder} ({error.strerror})"
     at = place / "at"
@@ -91,11 +88,15 @@ def why_no_overlay(folder: Path) -> str:
         mount_overlay(place / "lower", place / "upper", place / "work", at)
         (at / "folder").rename(at / "renamed")
         (at / "file").touch()
-        right = sorted(os.listdir(at)) == ["file", "renamed"] and os.listdir(place / "lower") == ["folder"]
+        shown, below = {each.name for each in at.iterdir()}, [each.name for each in (place / "lower").iterdir()]
     except OSError as error:
         return f"an overlay cannot be mounted in {folder} ({error.strerror or error})"
     finally:
         with suppress(OSError):
             unmount(at, even_if_used=True)
-        delete(place)
-    return "" if right else f"an overlay in {folder} does not show what it should"
+            delete(place)
+    return (
+        ""
+        if shown == {"file", "renamed"} and below == ["folder"]
+        else f"an overlay in {folder} does not show what it should"
+    )

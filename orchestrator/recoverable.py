@@ -17,7 +17,8 @@ from orchestrator.files import delete, folder_id
 from orchestrator.folders import copy_folder, entries_of
 from orchestrator.git import change, query
 from orchestrator.git.parse import commit_time
-from orchestrator.journal import read_journal
+from orchestrator.journal import is_free, read_journal
+from orchestrator.layers import Layers
 from orchestrator.model.events import RunStarted
 from orchestrator.model.items import (
     Item,
@@ -65,6 +66,9 @@ def find_items(repository: Repository, home: Path, runs: Iterable[str]) -> list[
             ours.setdefault(named[0].run, []).append((ref, *named))
     found: list[Item] = []
     for run in runs:
+        journal = repository.runs_folder / run / "journal"
+        if not journal.is_file() or is_free(journal):  # else its worktrees are being made and removed
+            Layers(repository, home / run).bring_back()
         told, base = _told(repository, run)
         landed = (base and query.tip(own, base)) or query.resolve(own, "HEAD")
         items = [*_in_refs(own, ours.get(run, []), told, landed), *_in_folders(home / run, told)]

@@ -125,7 +125,7 @@ def _attempt(context: RunContext, task: str, generation: int, began: AttemptStar
 
 
 async def _keep_all(this: Attempt) -> None:
-    space = await this.context.worktrees.adopt(this.name, this.commit, this.context.boundaries[this.task.id].scope)
+    space = await this.context.worktrees.adopt(this.name, this.commit, this.context.boundary(this.task.id).scope)
     if space is None:
         return
     with contextlib.suppress(GitError, WorkspaceError):  # then the folder stays, and it is said why

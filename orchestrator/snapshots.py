@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.git.command import Git
     from orchestrator.git.parse import CommitId, TreeId
     from orchestrator.model.globs import Scope
-    from orchestrator.worktrees import Workspace
+    from orchestrator.workspace import Workspace
 
 __all__ = ["Snapshot", "Snapshots"]
 

@@ -20,184 +20,145 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import gate_folder
+from orchestrator.disk_use import bytes_taken, said_size
 from orchestrator.effects import reached
-from orchestrator.errors import WorkspaceError
+from orchestrator.errors import DiskError, GitError
 from orchestrator.files import delete, folder_id
 from orchestrator.git import change, query
-from orchestrator.git.durable import sync_objects, sync_ref
-from orchestrator.git.parse import decode
-from orchestrator.intake import ignored_but_listed, refuse_another_folder, refuse_what_git_cannot_take, remarks_on
+from orchestrator.layers import NOT_MOUNTED, Layers
+from orchestrator.mounts import forget_probes
+from orchestrator.reuse import make_as_new
+from orchestrator.technique import LARGE, Technique, fastest_technique
+from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
     from orchestrator.gate_folder import GateFolder
     from orchestrator.git.command import Git
-    from orchestrator.git.parse import Change, CommitId, TreeId
+    from orchestrator.git.parse import CommitId
     from orchestrator.git.repository import Repository
     from orchestrator.model.globs import Scope
 
 _GATE = "gate-"  # and a number that nobody can know before; an attempt's folder has its generation at the end
 
-__all__ = ["Captured", "Workspace", "Worktrees"]
+FolderId = tuple[int, int]
+_TIGHT = 5 << 30  # bytes; with less free, what is deleted at the end otherwise is deleted at once
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
-    """What an attempt left: its tree, how that differs from its base, and what the agent committed itself on the way."""
-
-    tree: TreeId
-    changes: tuple[Change, ...]
-    agent_head: CommitId | None
-    agent_changes: tuple[Change, ...]
-    remarks: tuple[str, ...]
-    """What should be said about new files: that one looks like a secret, or is very large."""
+__all__ = ["Worktrees"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Workspace:
-    """One attempt's worktree. `files` works on it through an index that only this program knows.
-
-    `keep` says why the folder must stay when the attempt is over; it is empty once everything in it is kept elsewhere.
-    """
+class _Added:
+    """A worktree that was just made: its folder, a git on it, git's record of it, and how it was made."""
 
     folder: Path
-    commit: CommitId
-    repository: Repository
     files: Git
     admin: Path
-    identity: tuple[int, int] | None
-    submodules: frozenset[str]
-    scope: Scope
-    keep: str = "the attempt ended before its files were taken in"
-
-    async def apply_patch(self, patch: bytes) -> str:
-        """Apply a patch to the files, exactly; return what git says against it, empty if it applied.
-
-        Raises:
-            WorkspaceError: the folder holds what git cannot take in.
-        """
-
-        def apply() -> str:
-            self._stage()  # earlier steps may have written files that the patch builds on
-            return change.apply_patch(self.files, patch)
-
-        return await asyncio.to_thread(apply)
-
-    def _stage(self) -> TreeId:
-        refuse_another_folder(self.folder, self.identity)
-        refuse_what_git_cannot_take(self.folder, self.submodules)
-        return change.stage_everything(self.files, ignored_but_listed(self.files, self.scope))
-
-    async def capture(self) -> Captured:
-        """Take in every file as it is now; nothing may write here any more.
-
-        Raises:
-            GitError: git cannot take the files in (a nested repository without a commit, an unreadable file).
-            WorkspaceError: the folder holds what git must not be let near, or is another folder.
-        """
-        return await asyncio.to_thread(self._capture)
-
-    def _capture(self) -> Captured:
-        objects = self.repository.objects
-        tree = self._stage()
-        head = self._agent_head()
-        changes = query.changed_paths(objects, self.commit, tree)
-        found = remarks_on(self.folder, (c.path for c in changes if c.added))
-        return Captured(
-            tree=tree,
-            changes=changes,
-            remarks=tuple(f"{path} is taken in, though {why}" for path, why in found.items()),
-            agent_head=head,
-            agent_changes=query.every_change_between(objects, self.commit, head) if head else (),
-        )
-
-    def _agent_head(self) -> CommitId | None:
-        """Return what the agent's own commits lead to, if it made any, HEAD holds on to them, and no `git gc` took some away."""
-        try:
-            with (self.admin / "HEAD").open("rb") as file:
-                pointed = decode(file.read(4096)).strip().removeprefix("ref: ")
-        except OSError:
-            return None
-        commit = query.resolve(self.repository.own, pointed) if pointed else None
-        return commit if commit and query.new_objects(self.repository.objects, commit, self.commit) else None
-
-    def start_over(self) -> None:
-        """Forget what the index says: it may be half done, or objects that it names may be gone (`git gc --prune=now`)."""
-        change.unlock_index(self.files)
-        self.files.run("read-tree", self.commit)
-
-    def kept_as(self, captured: Captured, refs: Mapping[str, CommitId]) -> None:
-        """Point refs at what was captured, each moved only from where it is now, and let the folder go.
-
-        What the commit does not hold keeps the folder here: the files of a nested repository, and files that are ignored
-        by rules which the attempt itself has written. What the base's own rules ignore is throw-away by its owner's word.
-
-        Raises:
-            WorkspaceError: a ref could not be moved, or objects of what it points at are gone; the folder stays.
-        """
-        for ref, commit in refs.items():
-            if not change.move_ref(self.repository.own, ref, commit, query.resolve(self.repository.own, ref)):
-                raise WorkspaceError(f"{ref} could not be pointed at {commit}, so {self.folder} is kept.")
-            if not sync_objects(self.repository, commit, self.commit):
-                raise WorkspaceError(
-                    f"Objects of {commit} were removed while it was written, so {self.folder} is kept."
-                )
-            sync_ref(self.repository, ref)
-        self.keep = self._left_out(captured)
-
-    def _left_out(self, captured: Captured) -> str:
-        for found in captured.changes:
-            if found.is_submodule and not found.deleted and self._holds_files(found.path):
-                return f"{found.path} is a repository of its own, whose files git does not take in"
-            if found.path.rpartition("/")[2] == ".gitignore" and (ignored := query.ignored_files(self.files)):
-                return f"{found.path} was changed by the agent, and {ignored[0]} is ignored now"
-        return ""
-
-    def _holds_files(self, path: str) -> bool:
-        """Tell whether a submodule's folder holds anything: one that only a patch has named is empty."""
-        place = self.folder / path
-        return place.is_dir() and not place.is_symlink() and any(place.iterdir())
+    technique: Technique
 
 
 class Worktrees:
-    """Makes and removes the worktrees of one run, below `home`."""
+    """Makes and removes the worktrees of one run, below `home`; without a `technique`, in the fastest way that works."""
 
-    def __init__(self, repository: Repository, home: Path, indexes: Path, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, repository: Repository, home: Path, indexes: Path, notice: Callable[[str], None],
+        technique: Technique | None = None,
+    ) -> None:  # fmt: skip
         self._repository = repository
         self._home = home
         self._indexes = indexes
         self._notice = notice
+        self._technique = technique
+        self._layers = Layers(repository, home)
+        self._large = False
+        self._idle: list[tuple[str, FolderId]] = []  # worktrees in the trash that may be used again, by their old names
+        self._at_work = 0
+        self._one_by_one, self._one_gone = asyncio.Lock(), asyncio.Event()
         self._submodules: frozenset[str] | None = None
 
     @asynccontextmanager
-    async def attempt(self, name: str, commit: CommitId, scope: Scope) -> AsyncIterator[Workspace]:
-        """Hand out a worktree at a commit, for work in a scope; it is removed afterwards if all in it is kept."""
-        folder, files, admin = await self._add(name, commit)
-        space = self._space(folder, commit, scope, files, admin)
+    async def attempt(
+        self, name: str, commit: CommitId, scope: Scope, *, disk: int | None = None
+    ) -> AsyncIterator[Workspace]:
+        """Hand out a worktree at a commit, for work in a scope; it is removed afterwards if all in it is kept.
+
+        If all worktrees of the run would take more than `disk` bytes, this waits until others have gone.
+
+        Raises:
+            DiskError: there are no others, and still there is no room.
+        """
+        async with self._one_by_one if disk is not None else contextlib.nullcontext():
+            if disk is not None:
+                await self._wait_for_room(name, commit, disk)
+            added = await asyncio.to_thread(self._make, name, commit, from_pool=True)
+            self._at_work += 1
         try:
-            yield space
+            space = self._space(added, commit, scope)
+            try:
+                yield space
+            finally:
+                await self.close(space)
         finally:
-            await self.close(space)
+            self._at_work -= 1
+            self._one_gone.set()
+
+    async def _wait_for_room(self, name: str, commit: CommitId, disk: int) -> None:
+        self._one_gone.clear()
+        while why := await asyncio.to_thread(self._lack_of_room, commit, disk):
+            if not self._at_work and not self._one_gone.is_set():
+                raise DiskError(why, hint="Raise worktree.disk and go on with `orch resume --plan`, or make room.")
+            if not self._one_gone.is_set():
+                self._notice(f"{name} waits until another worktree has gone. {why}")
+            await self._one_gone.wait()
+            self._one_gone.clear()
+
+    def _lack_of_room(self, commit: CommitId, disk: int) -> str:
+        """Return why there is no room for one more worktree, or an empty text; trash is deleted if it is in the way."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        for empty_trash in (False, True):
+            if empty_trash:
+                self._idle.clear()
+                self._empty_trash()
+            grows = self._chosen(commit) is not Technique.OVERLAY and not self._idle
+            needed = query.size_of(self._repository.objects, commit) if grows else 0
+            taken = bytes_taken(self._home) + self._layers.bytes_taken()
+            free = shutil.disk_usage(self._home).free
+            if taken + needed <= disk and needed <= free:
+                return ""
+        return (
+            f"The worktrees of this run take {said_size(taken)}, one more takes {said_size(needed)}; worktree.disk in the"
+            f" plan allows {said_size(disk)}, and {said_size(free)} are free."
+        )
 
     async def adopt(self, name: str, commit: CommitId, scope: Scope) -> Workspace | None:
-        """Return the worktree of an attempt whose orchestrator has gone; None if there is none."""
+        """Return the worktree of an attempt whose orchestrator has gone; None if there is none, or it cannot be mounted."""
         folder, index = self._home / name, self._indexes / name
+        failed = await asyncio.to_thread(self._layers.bring_back)
         record = await asyncio.to_thread(self._record_of, folder)
+        if folder in failed:
+            self._notice(
+                f"The folder {folder} is kept: it cannot be mounted, and {NOT_MOUNTED} in it says where its files are."
+            )
+            return None
+        if self._layers.is_empty_shell(folder):
+            await self.discard(name)
+            return None
         if record is None or not folder.is_dir():
             return None
         files = self._repository.objects.at(work_tree=folder, index=index)
         change.unlock_index(files)
         if not index.is_file():
             await asyncio.to_thread(files.run, "read-tree", commit)
-        return self._space(folder, commit, scope, files, record)
+        technique = Technique.OVERLAY if self._layers.of(name) else Technique.PLAIN
+        return self._space(_Added(folder=folder, files=files, admin=record, technique=technique), commit, scope)
 
-    def _space(self, folder: Path, commit: CommitId, scope: Scope, files: Git, admin: Path) -> Workspace:
+    def _space(self, added: _Added, commit: CommitId, scope: Scope) -> Workspace:
         if self._submodules is None:  # once: those that change during the run show as changes
             self._submodules = query.submodules(self._repository.objects, commit)
         return Workspace(
-            folder=folder, commit=commit, repository=self._repository, files=files, admin=admin,
-            identity=folder_id(folder), submodules=self._submodules, scope=scope,
+            folder=added.folder, commit=commit, repository=self._repository, files=added.files, admin=added.admin,
+            identity=folder_id(added.folder), submodules=self._submodules, scope=scope, technique=added.technique,
         )  # fmt: skip
 
     async def close(self, space: Workspace) -> None:
@@ -205,7 +166,9 @@ class Worktrees:
         if space.keep and os.path.lexists(space.folder):  # noqa: ASYNC240 - a look, no more; else it was deleted by hand
             self._notice(f"The folder {space.folder} is kept: {space.keep}.")
         else:
-            await asyncio.to_thread(self._remove, space.folder, space.admin)
+            await asyncio.to_thread(
+                self._remove, space.folder, space.admin, again=None if space.keep else space.identity
+            )
 
     async def discard(self, name: str) -> None:
         """Remove a worktree in which no agent ever worked, as far as it was made."""
@@ -219,10 +182,10 @@ class Worktrees:
 
     def leftovers(self) -> list[str]:
         """Return the names of the worktrees that are here, after what was being removed is gone for good."""
+        self._layers.bring_back()
         if not self._home.is_dir():
             return []
-        for trash in self._home.glob(".*.trash"):
-            delete(trash)
+        self._empty_trash()
         for pointer in self._repository.common_dir.glob("worktrees/*/gitdir"):
             folder = Path(pointer.read_text(errors="replace").strip()).parent
             if folder.parent == self._home and not folder.exists():
@@ -250,50 +213,128 @@ class Worktrees:
                 delete(draft)
             if record is not None:
                 self._forget(record)
+        self._layers.discard(folder)
         delete(folder)
 
     @asynccontextmanager
     async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
         """Hand out a new folder in which this run's gates run; nothing in it is anybody's work."""
-        folder, files, admin = await self._add(f"{_GATE}{secrets.randbelow(10**9):09}", commit)
+        name = f"{_GATE}{secrets.randbelow(10**9):09}"
+        added = await asyncio.to_thread(self._make, name, commit, from_pool=False)
         try:
-            with gate_folder.opened(folder, files, admin, commit) as opened:
+            with gate_folder.opened(added.folder, added.files, added.admin, commit) as opened:
                 yield opened
         finally:
-            await asyncio.to_thread(self._remove, folder, admin)
+            await asyncio.to_thread(self._remove, added.folder, added.admin)
 
-    async def _add(self, name: str, commit: CommitId) -> tuple[Path, Git, Path]:
-        folder, index = self._home / name, self._indexes / name
-        files = self._repository.objects.at(work_tree=folder, index=index)
+    def _make(self, name: str, commit: CommitId, *, from_pool: bool) -> _Added:
+        self._home.mkdir(parents=True, exist_ok=True)
+        technique = self._chosen(commit)
+        files = self._repository.objects.at(work_tree=self._home / name, index=self._indexes / name)
+        change.unlock_index(files)
+        if technique is Technique.OVERLAY and (admin := self._overlay(name, files, commit)):
+            return self._filled(files, admin, technique)
+        if from_pool and technique is Technique.POOL and (old := self._from_pool(files, commit)):
+            return self._filled(files, self._register(name, commit, made_of=old), technique)
+        admin = self._register(name, commit)
+        try:
+            change.checkout(files, commit)
+        except BaseException:
+            self._remove(self._home / name, admin)  # nobody has been there
+            raise
+        return self._filled(files, admin, Technique.PLAIN)
 
-        def add() -> Path:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
-                admin = change.add_worktree(self._repository, folder, commit)
+    def _filled(self, files: Git, admin: Path, technique: Technique) -> _Added:
+        assert files.index is not None
+        assert files.work_tree is not None
+        shutil.copyfile(files.index, admin / "index")  # the agent's own git starts from a clean status
+        reached("worktree-filled")
+        return _Added(folder=files.work_tree, files=files, admin=admin, technique=technique)
+
+    def _chosen(self, commit: CommitId) -> Technique:
+        if self._technique is None:
+            files = query.count_files(self._repository.objects, commit)
+            self._large = files >= LARGE  # then the template is worth its room, for the next run
+            self._technique = fastest_technique(self._home, files)
+        return self._technique
+
+    def _register(self, name: str, commit: CommitId, *, made_of: Path | None = None) -> Path:
+        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
+            return change.add_worktree(self._repository, self._home / name, commit, made_of=made_of)
+
+    def _overlay(self, name: str, files: Git, commit: CommitId) -> Path | None:
+        """Make a worktree of a template and a layer; None if that cannot be, and nothing of it is left then."""
+        folder = self._home / name
+        try:
+            layer, template = self._layers.add(name, commit)
+            admin = self._register(name, commit)
+            (folder / ".git").rename(layer.upper / ".git")
+            layer.mount(folder)
+            reached("layer-mounted")
+            assert files.index is not None
+            shutil.copyfile(template.index, files.index)
+            if template.commit != commit:
+                files.run("read-tree", "-m", "-u", template.commit, commit)
+        except (OSError, GitError):
+            self._discard(folder)
+            return None
+        return admin
+
+    def _from_pool(self, files: Git, commit: CommitId) -> Path | None:
+        """Return an old worktree without a pointer that holds exactly a commit now, and give its index to `files`."""
+        assert files.index is not None
+        while self._repository.refs_in_files and self._idle:
+            old, identity = self._idle.pop()
+            place, index = self._trash(old), self._indexes / old
             try:
-                change.unlock_index(files)
-                change.checkout(files, commit)
-                shutil.copyfile(index, admin / "index")  # the agent's own git starts from a clean status
-            except BaseException:
-                self._remove(folder, admin)  # nobody has been there
-                raise
-            reached("worktree-filled")
-            return admin
+                if folder_id(place) == identity and make_as_new(place):
+                    there = files.at(work_tree=place, index=index)
+                    change.unlock_index(there)
+                    there.run("read-tree", "--reset", "-u", commit)
+                    there.run("clean", "-ffdxq")
+                    index.rename(files.index)
+                    return place
+            except (OSError, GitError):
+                continue  # it goes with the rest of the trash
+        return None
 
-        return folder, files, await asyncio.to_thread(add)
+    def _trash(self, name: str) -> Path:
+        return self._home / f".{name}.trash"
 
-    def _remove(self, folder: Path, admin: Path) -> None:
+    def _remove(self, folder: Path, admin: Path, *, again: FolderId | None = None) -> None:
         # Out of the way first: a half-deleted worktree must never look like one. Then what `git worktree remove` deletes:
         # the one record that git made for it, known from before the agent could change the pointer to another's. An agent
         # may have taken either away, or put a link there; then there is less to do, and nothing that was refused by it.
-        trash = folder.with_name(f".{folder.name}.trash")
+        trash = self._trash(folder.name)
+        layered = self._layers.of(folder.name) is not None
         with contextlib.suppress(OSError):
-            folder.rename(trash)
+            self._layers.take_down(folder, trash)
+            folder.rename(trash / "folder" if layered else trash)
         if os.path.lexists(folder):  # on a disk that is read-only now: whoever takes the run over finds it as it is
             return
         reached("worktree-trashed")
         with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
             self._forget(admin)
         reached("worktree-forgotten")
-        delete(trash)
+        if again and not layered and self._technique is Technique.POOL:
+            self._idle.append((folder.name, again))
+        elif shutil.disk_usage(self._home).free < _TIGHT:
+            delete(trash)
+
+    def tidy(self) -> None:
+        """Delete what was removed in the course of the run, and what only a run under way needs.
+
+        Not earlier: where a file system has no journal, many deleted files make new ones slow (measured: ext4, ten times).
+        """
+        self._idle.clear()
+        self._empty_trash()
         reached("worktree-removed")
+        self._layers.clear(keep_newest=self._large)
+        for place in (self._home, self._home.parent):
+            with contextlib.suppress(OSError):  # it holds a folder that was kept, or another run's
+                place.rmdir()
+
+    def _empty_trash(self) -> None:
+        forget_probes(self._home)
+        for trash in self._home.glob(".*.trash"):
+            delete(trash)

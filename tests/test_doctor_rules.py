@@ -75,7 +75,15 @@ def test_what_a_run_needs_is_said_if_it_is_not_there(
     *, git: str, home: str | None, writable: bool, free: int, problems: int, warnings: int
 ) -> None:
     machine = Machine(
-        git=git, python="3", processors=2, home=home, no_home="none", file_system="ext4", free=free, writable=writable
+        git=git,
+        python="3",
+        processors=2,
+        home=home,
+        no_home="none",
+        file_system="ext4",
+        free=free,
+        writable=writable,
+        technique="pool",
     )
     assert len(problems_of(machine)) == problems
     lines = list(lines_on(machine))

@@ -164,7 +164,7 @@ def clean(*, run: str | None, dry_run: bool, repo: Path | None, as_json: bool) -
     spared = cleaning.left_alone(repository, runs)
     ours = [name for name in runs if name not in spared]
     items = find_items(repository, home, ours) + ([] if run else find_set_aside(repository))
-    verdicts = cleaning.clean(repository, home, ours, items, dry_run=dry_run)
+    verdicts = cleaning.clean(repository, home, ours, items, dry_run=dry_run, templates=run is None)
     if as_json:
         gone = [{"run": verdict.run, "name": verdict.name} for verdict in verdicts if not verdict.why]
         alone = [{"run": name, "name": name, "why": why} for name, why in spared.items()]

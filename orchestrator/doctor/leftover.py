@@ -21,6 +21,7 @@ class Kind(StrEnum):
     RECORD = "record"  # git's, of a worktree whose folder is gone, or that was never finished
     TRASH = "trash"  # a worktree that was about to be deleted
     FOLDER = "folder"  # a worktree that was kept
+    MOUNT = "mount"  # a worktree that is an overlay, and not mounted
     TEMPORARY = "temporary"  # in a run's folder: what only a running run needs
     RUN = "run"
     REFS = "refs"  # of a run whose folder is gone

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import UsageError
+from orchestrator.technique import LARGE, Technique, demanded_technique, techniques_here
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +26,11 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What there is; `home` is the folder for worktrees (None: there is none), `free` is in bytes."""
+    """What there is; `home` is the folder for worktrees (None: there is none), `free` is in bytes.
+
+    `technique` is how worktrees of large repositories are made, or of all if `$ORCH_WORKTREES` asks for it; `why_no_faster`
+    says what keeps it from a faster one, and `no_technique` why the one that is asked for cannot be.
+    """
 
     git: str
     python: str
@@ -33,6 +40,9 @@ class Machine:
     file_system: str
     free: int
     writable: bool
+    technique: str
+    why_no_faster: str = ""
+    no_technique: str = ""
 
 
 def look_at_machine(repository: Repository, home: Path | None, no_home: str = "") -> Machine:
@@ -43,11 +53,17 @@ def look_at_machine(repository: Repository, home: Path | None, no_home: str = ""
         mounts = Path("/proc/self/mountinfo").read_text(errors="replace")
     except OSError:
         mounts = ""
+    (technique, why_no_faster), no_technique = techniques_here(place), ""
+    try:
+        technique = demanded_technique(place) or technique
+    except UsageError as error:
+        no_technique = f"{error.message} {error.hint}"
     return Machine(
         git=repository.own.text("version").removeprefix("git version "), python=platform.python_version(),
         processors=os.cpu_count() or 1, home=str(home) if home else None, no_home=no_home,
         file_system=file_system_of(str(place), mounts), free=shutil.disk_usage(place).free,
-        writable=os.access(place, os.W_OK | os.X_OK),
+        writable=os.access(place, os.W_OK | os.X_OK), technique=technique, why_no_faster=why_no_faster,
+        no_technique=no_technique,
     )  # fmt: skip
 
 
@@ -88,7 +104,19 @@ def problems_of(machine: Machine) -> list[str]:
         problems.append(machine.no_home)
     elif not machine.writable:
         problems.append(f"{machine.home} cannot be written to. Set ORCH_HOME to a folder that can.")
+    if machine.no_technique:
+        problems.append(machine.no_technique)
     return problems
+
+
+def _how_made(machine: Machine) -> str:
+    how = {
+        Technique.OVERLAY: f"are mounted over a template if there are {LARGE} files or more, else moved on to the next attempt",
+        Technique.POOL: "are moved on from one attempt to the next",
+        Technique.PLAIN: "are written out for each attempt",
+    }[Technique(machine.technique)]
+    slower = f"; no overlays, since {machine.why_no_faster}" if machine.why_no_faster else ""
+    return f"worktrees {how} ({machine.technique}{slower})"
 
 
 def lines_on(machine: Machine) -> Iterator[str]:
@@ -98,6 +126,7 @@ def lines_on(machine: Machine) -> Iterator[str]:
     if machine.home is not None:
         free, can = machine.free / _GIB, "writable" if machine.writable else "not writable"
         yield f"worktrees go to {machine.home} ({machine.file_system}, {free:.1f} GiB free, {can})"
+        yield _how_made(machine)
     yield from (f"problem: {problem}" for problem in problems_of(machine))
     if machine.free < _GIB:
         yield f"warning: less than 1 GiB is free ({machine.free >> 20} MiB); agents' worktrees may fill the disk."

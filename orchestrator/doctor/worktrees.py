@@ -13,6 +13,7 @@ from orchestrator.doctor.locks import gather_evidence
 from orchestrator.errors import GitError
 from orchestrator.files import delete, folder_id
 from orchestrator.git import change, query
+from orchestrator.layers import Layers
 from orchestrator.model.items import generation_of_folder
 from orchestrator.worktrees import Worktrees
 
@@ -35,6 +36,7 @@ def worktree_leftovers(scene: Scene) -> Iterator[Leftover]:
             yield from _record(scene, record)
     if scene.home is not None:
         for run in scene.quiet:
+            yield from _unmounted(Layers(scene.repository, scene.home / run.name), run)
             yield from _folders(scene.home / run.name, run)
 
 
@@ -133,6 +135,20 @@ def _without_pointer(scene: Scene, record: Path) -> Leftover:
         return ""
 
     return Leftover(kind=Kind.RECORD, name=str(record), what=what, deed="removed", repair=remove)
+
+
+def _unmounted(layers: Layers, run: KnownRun) -> Iterator[Leftover]:
+    """Yield the overlays of a run that are not mounted, as after the machine was started anew."""
+    for folder in layers.unmounted():
+        yield Leftover(
+            kind=Kind.MOUNT, name=str(folder), what=f"a worktree of the run {run.name} that is not mounted",
+            deed="mounted again", repair=run.alone(partial(_mount, layers, folder)),
+        )  # fmt: skip
+
+
+def _mount(layers: Layers, folder: Path) -> str:
+    failed = folder in layers.bring_back()
+    return "an overlay cannot be mounted here; what its agent changed is where the file in it says" if failed else ""
 
 
 def _folders(home: Path, run: KnownRun) -> Iterator[Leftover]:

@@ -32,6 +32,7 @@ __all__ = [
     "add_worktree",
     "apply_patch",
     "checkout",
+    "commit_body",
     "commit_tree",
     "delete_ref",
     "file_lock",
@@ -99,12 +100,17 @@ def commit_tree(git: Git, tree: str, parents: Sequence[str], message: str, autho
 
     Written here and not by `git commit-tree`: a train of merges writes one for each item, and a process takes 20 times as long.
     """
+    body = commit_body(tree, parents, message, author)
+    return CommitId(write_object(git.object_folder, b"commit", body, "sha1" if len(tree) == 40 else "sha256"))
+
+
+def commit_body(tree: str, parents: Sequence[str], message: str, author: str) -> bytes:
+    """Return what a commit of ours holds, made now."""
     now = int(time.time())
     name = author.translate(_NOT_IN_A_NAME).strip()
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
     lines += [f"author {name} <{AUTHOR_MAIL}> {now} +0000", f"committer orch <{AUTHOR_MAIL}> {now} +0000", "", message]
-    body = "\n".join(lines).encode("utf-8", "replace").replace(b"\0", b"")
-    return CommitId(write_object(git.object_folder, b"commit", body, "sha1" if len(tree) == 40 else "sha256"))
+    return "\n".join(lines).encode("utf-8", "replace").replace(b"\0", b"")
 
 
 def write_object(store: Path, kind: bytes, body: bytes, algorithm: str) -> str:
@@ -165,8 +171,10 @@ def delete_ref(git: Git, ref: str, old: str) -> bool:
     return deleted
 
 
-def add_worktree(repository: Repository, folder: Path, commit: str) -> Path:
+def add_worktree(repository: Repository, folder: Path, commit: str, *, made_of: Path | None = None) -> Path:
     """Register a new worktree at a commit, on no branch and with no file in it yet; return git's record of it.
+
+    With `made_of`, an old worktree without a record and a pointer, its files are that folder's, which is moved there.
 
     The record is what `git worktree add --no-checkout --detach` writes (gitrepository-layout), made aside and renamed
     into place: a crash leaves no half-made or locked worktree, and no process runs under the repository's own
@@ -185,7 +193,7 @@ def add_worktree(repository: Repository, folder: Path, commit: str) -> Path:
     (draft / "gitdir").write_text(f"{folder}/.git\n")
     (draft / "commondir").write_text("../..\n")
     (draft / "HEAD").write_text(f"{commit}\n")
-    folder.mkdir()
+    made_of.rename(folder) if made_of else folder.mkdir()
     (folder / ".git").write_text(f"gitdir: {record}\n")  # first, or a `git worktree prune` would drop the record
     reached("worktree-record")
     draft.rename(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -90,17 +91,20 @@ def killed_orch(repo: Repo, point: str) -> None:
 def test_a_sound_repository_has_nothing_to_repair(repo: Repo) -> None:
     said = orch("doctor", cwd=repo.path)
     assert said.code == 0, said.err
-    git, place, summary = said.out.splitlines()
+    git, place, how, summary = said.out.splitlines()
     assert git.startswith(
         f"git {repo.git('version').split()[2]} (2.38 or newer is needed), Python {sys.version.split()[0]}"
     )
     assert f"worktrees go to {home()}/repo-" in place
     assert "GiB free, writable" in place
+    assert re.match(r"worktrees are m(ounted over a template|oved on) .* \((overlay|pool).*\)$", how)
     assert summary == "Nothing has to be repaired."
     machine = orch("doctor", "--json", cwd=repo.path).json["machine"]
     assert (machine["problems"], machine["processors"]) == ([], os.cpu_count())
     said = orch("doctor", cwd=repo.path, env={"ORCH_HOME": str(repo.path / "inside")})
     assert (said.code, "problem: ORCH_HOME=" in said.out) == (1, True)
+    said = orch("doctor", cwd=repo.path, env={"ORCH_WORKTREES": "magic"})
+    assert (said.code, "problem: ORCH_WORKTREES=magic is no way of making worktrees." in said.out) == (1, True)
 
 
 def test_locks_of_a_killed_git_are_removed(repo: Repo) -> None:

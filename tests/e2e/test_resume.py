@@ -14,6 +14,7 @@ import pytest
 from orchestrator.effects import POINTS
 from orchestrator.journal import read_journal
 from orchestrator.model import events as happened
+from orchestrator.mounts import why_no_overlay
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.crash import finish, go, has_landed, make_story, violations
 from tests.support.orch import orch, start_orch, write_plan
@@ -22,7 +23,8 @@ from tests.support.repos import make_repo
 
 pytestmark = pytest.mark.e2e
 
-NOT_IN_THE_STORY: dict[str, str] = {}
+_FEW = "overlays are for repositories with more files"
+NOT_IN_THE_STORY = dict.fromkeys(("template-written", "layer-mounted", "layer-unmounted", "layer-trashed"), _FEW)
 """Points that the story's run does not pass, with the reason."""
 
 FIRST = [f"{point}:1" for point in POINTS]
@@ -40,6 +42,24 @@ def test_a_run_killed_at_any_point_is_resumed_to_the_same_end(tmp_path: Path, ki
     if not has_landed(story):
         again = go(story, kill_at=kill)  # the same instant once more, if the rest of the run comes to it
         assert again.code in (-signal.SIGKILL, 0), again.out + again.err
+    finish(story)
+    assert violations(story) == []
+
+
+OVERLAY = [
+    *NOT_IN_THE_STORY, "worktree-record", "worktree-recorded", "worktree-filled", "worktree-trashed", "worktree-forgotten",
+    "worktree-removed", "process-started", "work-captured", "work-kept",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", OVERLAY)
+def test_so_is_one_whose_worktrees_are_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    if why := why_no_overlay(tmp_path):
+        pytest.skip(why)
+    monkeypatch.setenv("ORCH_WORKTREES", "overlay")
+    story = make_story(tmp_path)
+    first = go(story, kill_at=f"{point}:1")
+    assert first.code == -signal.SIGKILL, first.out + first.err
     finish(story)
     assert violations(story) == []
 

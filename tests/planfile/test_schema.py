@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DURATION = "^(([0-9]+(\\.[0-9]+)?)(ms|s|m|h|d))+$"
+SIZE = "^([1-9][0-9]{0,5}(\\.[0-9]{1,3})?)(kB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 
 
 def test_the_published_schema_is_current() -> None:
@@ -33,7 +34,7 @@ def parts(schema: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_pattern_has_words() -> None:
     patterns = {part["pattern"] for part in parts(plan_schema()) if isinstance(part.get("pattern"), str)}
-    assert patterns == {*PATTERNS, DURATION}
+    assert patterns == {*PATTERNS, DURATION, SIZE}
 
 
 def test_it_is_the_format_as_it_is_written() -> None:

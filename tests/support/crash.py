@@ -35,7 +35,11 @@ _OF_A_RUN = (
     "plan", "plan/*", "journal", "journal.state", "board.log", "prompts", "prompts/*.md", "transcripts",
     "transcripts/*.jsonl", "gates", "gates/again", "gates/*.log", "report.json",
 )  # fmt: skip
-_LOCKS = {"landing.lock", "worktrees.lock"}  # never removed: the lock is on the open file, and ends with its holder
+_LOCKS = {
+    "landing.lock",
+    "worktrees.lock",
+    "templates.lock",
+}  # never removed: the lock is on the open file, and ends with its holder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
