@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.board import schema
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
     from orchestrator.board.document import Change
     from orchestrator.board.log import BoardLog
+    from orchestrator.board.schema import Answer
 
 __all__ = ["Books"]
+
+_LARGEST = 16 * 1024 * 1024  # bytes of updates after which an agent's document is measured; half of it may stay
 
 
 class Books:
@@ -27,14 +31,14 @@ class Books:
         log: BoardLog,
         clock: Callable[[], float],
         *,
-        publish: Callable[[bytes], None],
+        publish: Callable[[str, bytes], None],
         stopped: Callable[[str], None],
     ) -> None:
         """Rebuild the documents.
 
-        `publish` is called with every update of `ctl` once it is in the log; `stopped` with the reason when
-        the log fails: the documents are then ahead of it, and nothing of them may be shown to anybody any
-        more.
+        `publish` is called with the topic and every update of a document once it is in the log, `GONE` for one that is
+        dropped; `stopped` with the reason when the log fails: the documents are then ahead of it, and nothing of them
+        may be shown to anybody any more.
 
         Raises:
             BoardError: the log does not hold a board.
@@ -50,6 +54,9 @@ class Books:
         self._gone = {frame.topic for frame in frames if frame.update == GONE}
         entries = self.ctl.entries(schema.LOG)
         self._sequence = schema.decode_entry(entries[-1]).seq if entries else 0
+        self._taken: dict[str, int] = {}
+        self._appended = self._synced = 0
+        self._syncing: asyncio.Task[None] | None = None
 
     def usable(self) -> None:
         """Do nothing, or raise.
@@ -70,7 +77,6 @@ class Books:
             raise
         if update != NO_CHANGE:
             self._persist(Frame(topic=schema.CTL, update=update))
-            self._publish(update)
 
     def record(self, kind: str, fields: Mapping[str, Any], *changes: Change) -> None:
         """Change `ctl`, and say in its log what happened, in one transaction.
@@ -101,21 +107,72 @@ class Books:
         """
         self.usable()
         document = self.documents[topic]
-        if update not in (GONE, NO_CHANGE):
-            document.apply(update)
-            self._persist(Frame(topic=topic, update=update))
+        if (changed := document.apply(update)) != NO_CHANGE:
+            self._grew(topic, len(changed))
+            self._persist(Frame(topic=topic, update=changed))
         return document
 
     def forget(self, topic: str) -> None:
         """Drop an agent's document for good."""
         self._persist(Frame(topic=topic, update=GONE))
         self._gone.add(topic)
+        self._taken.pop(topic, None)
         del self.documents[topic]
+
+    def unread_answers(self) -> dict[str, dict[str, dict[str, Answer]]]:
+        """Return the hub's answers, by topic, that still have their questions: others leave the board with the next."""
+        answers = {}
+        for topic, text in self.ctl.items(schema.ANSWERS).items():
+            asked = self.documents[topic]
+            by_name = schema.decode_answers(text).items()
+            answers[topic] = {name: {k: a for k, a in found.items() if asked.get(name, k)} for name, found in by_name}
+        return answers
+
+    def was_dropped(self, topic: str) -> bool:
+        """Tell whether a topic's document was dropped for good."""
+        return topic in self._gone
 
     def topics_of(self, agent: str) -> list[str]:
         """Return the topics of an agent's documents."""
         topics = [topic for topic in self.documents if topic != schema.CTL]
         return [topic for topic in topics if schema.parse_agent_topic(topic).agent == agent]
+
+    async def persisted(self) -> None:
+        """Wait until all that was written is on the disk; all who wait at the same time share one write.
+
+        Raises:
+            BoardError: the disk did not take it.
+        """
+        wanted = self._appended
+        while self._synced < wanted:
+            self.usable()
+            if self._syncing is None:
+                self._syncing = asyncio.create_task(self._sync(), name="board log: sync")
+            await asyncio.shield(self._syncing)
+        self.usable()
+
+    async def _sync(self) -> None:
+        covers = self._appended
+        try:
+            await asyncio.to_thread(self._log.sync)
+        except BoardError as fault:
+            self._stop(fault)
+        else:
+            self._synced = covers
+        finally:
+            self._syncing = None
+
+    def _grew(self, topic: str, size: int) -> None:
+        """Raise if an agent's document is too large; it is measured only now and then.
+
+        Raises:
+            BoardError: it is.
+        """
+        self._taken[topic] = self._taken.get(topic, 0) + size
+        if self._taken[topic] > _LARGEST:
+            self._taken[topic] = size = len(self.documents[topic].since(None))
+            if size > _LARGEST // 2:
+                raise BoardError(f"a document of {size} bytes is too large; at most {_LARGEST // 2} are kept")
 
     def _persist(self, frame: Frame) -> None:
         try:
@@ -123,6 +180,8 @@ class Books:
         except BoardError as fault:
             self._stop(fault)
             raise
+        self._appended += 1
+        self._publish(frame.topic, frame.update)
 
     def _stop(self, fault: BoardError) -> None:
         self._broken = fault.message

@@ -92,16 +92,17 @@ class Document:
                 self._make(change)
         return self._made.pop() if self._made else NO_CHANGE
 
-    def apply(self, *updates: bytes) -> None:
-        """Take in updates, in this order.
+    def apply(self, *updates: bytes) -> bytes:
+        """Take in updates, in this order; return one with what they changed here, `NO_CHANGE` if nothing.
 
         Raises:
             BoardError: one is not an update, or does not fit; the document must not be trusted any more.
         """
+        self._made.clear()
         with _guarded("apply an update"), self._doc.transaction():
             for update in updates:
                 self._doc.apply_update(update)
-        self._made.clear()
+        return self._made.pop() if self._made else NO_CHANGE
 
     def since(self, state: bytes | None) -> bytes:
         """Return one update with all that a replica in that state lacks; everything, if None."""

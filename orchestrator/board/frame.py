@@ -1,26 +1,22 @@
-"""One update of one document as bytes: the unit that goes over a channel and into the log.
+"""One update of one document as bytes: the unit that goes into the log, as `topic length u16 | topic | update`.
 
-A frame on a channel is `length u32 | crc32 u32 | body`, and the body is `topic length u16 | topic | update`;
-numbers are big-endian, the length is that of the body, the checksum is over the body. The checksum is needed
-because a damaged update is often accepted (measured: 22 % of single bit flips).
+The log adds a checksum to it, because a damaged update is often accepted (measured: 22 % of single bit flips).
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
 
 from orchestrator.errors import BoardError
 
-__all__ = ["GONE", "MAX_BODY", "Frame", "decode_body", "decode_frame", "encode_body", "encode_frame"]
+__all__ = ["GONE", "MAX_BODY", "Frame", "decode_body", "encode_body"]
 
 GONE = b""
 """In place of an update: the document is dropped. No real update is empty."""
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes that a frame's body may have at most; a length above it is taken for damage."""
+"""Bytes that a frame may have at most."""
 
-_HEAD = struct.Struct(">II")
 _TOPIC = struct.Struct(">H")
 
 
@@ -62,35 +58,3 @@ def decode_body(body: bytes) -> Frame:
     except UnicodeDecodeError as fault:
         raise BoardError("a frame's topic is not UTF-8") from fault
     return Frame(topic=topic, update=body[start:])
-
-
-def encode_frame(frame: Frame) -> bytes:
-    """Return the bytes that carry the frame over a channel.
-
-    Raises:
-        BoardError: it is longer than a frame may be.
-    """
-    body = encode_body(frame)
-    return _HEAD.pack(len(body), zlib.crc32(body)) + body
-
-
-def decode_frame(data: bytes, *, topic: str, limit: int = MAX_BODY) -> Frame:
-    """Return the frame in exactly these bytes, for that document; `limit` bounds the body's bytes.
-
-    Raises:
-        BoardError: they are cut short, too many, or damaged, or the frame is for another document.
-    """
-    if len(data) < _HEAD.size:
-        raise BoardError("a frame ends within its head")
-    length, checksum = _HEAD.unpack_from(data)
-    body = data[_HEAD.size :]
-    if length > limit:
-        raise BoardError(f"a frame announces {length} bytes; at most {limit} are taken")
-    if length != len(body):
-        raise BoardError(f"a frame announces {length} bytes and holds {len(body)}")
-    if zlib.crc32(body) != checksum:
-        raise BoardError("a frame's checksum does not fit: it was damaged on its way")
-    frame = decode_body(body)
-    if frame.topic != topic:
-        raise BoardError(f"a frame is for {frame.topic[:100]!r}; here only {topic} is taken")
-    return frame

@@ -1,19 +1,20 @@
-"""The hub: the one place where every seat's channel ends, and the orchestrator's own door to the board."""
+"""The hub: the one place where every connection ends, and the orchestrator's own door to the board."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from orchestrator.board import schema
-from orchestrator.board.channel import ChannelClosed, memory_pair
-from orchestrator.board.feed import Feed
-from orchestrator.board.frame import decode_frame
+from orchestrator.board.channel import Closing, memory_pair
+from orchestrator.board.document import NO_CHANGE, Document
+from orchestrator.board.feed import STALL
+from orchestrator.board.frame import GONE
 from orchestrator.board.ledger import Ledger
 from orchestrator.board.log import FileLog, MemoryLog
+from orchestrator.board.room import Room
 from orchestrator.board.seat import Seat
 from orchestrator.errors import BoardError
 
@@ -22,70 +23,77 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.board.channel import Channel
+    from orchestrator.board.document import Change
     from orchestrator.board.log import BoardLog
 
 __all__ = ["Hub", "open_board"]
 
-_SEAT_FRAME_LIMIT = 1024 * 1024  # bytes; an agent's update is a few hundred
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Peer:
-    """A seat that is connected now."""
-
-    agent: str
-    topic: str
-    channel: Channel
-    feed: Feed
+_RESYNC = 15.0  # seconds between two questions to writers whether all has arrived
 
 
 class Hub(Ledger):
-    """A ledger that seats are connected to; see `Ledger` for what the orchestrator says.
+    """A ledger with connections: one document a connection, shown to many and written by one.
 
-    Each agent has one connection. What one seat does wrong, or how slow it is, costs that seat alone.
+    What one connection does wrong, or how slow it is, costs that connection alone. See `Ledger` for what the
+    orchestrator says.
     """
 
-    def __init__(self, log: BoardLog, clock: Callable[[], float]) -> None:
-        """Go on where the log ends; `clock` gives the seconds that log entries carry.
+    def __init__(
+        self,
+        log: BoardLog,
+        clock: Callable[[], float],
+        *,
+        now: Callable[[], float] = time.monotonic,
+        stall: float = STALL,
+    ) -> None:
+        """Go on where the log ends; `clock` and `now` are as for `Ledger`, `stall` as for `Feed`.
 
         Raises:
             BoardError: the log does not hold a board.
         """
-        super().__init__(log, clock, publish=self._push, stopped=self._close_all)
-        self._peers: dict[str, _Peer] = {}
+        super().__init__(log, clock, publish=self._push, stopped=self._close_all, now=now)
+        self._stall = stall
+        self._rooms: dict[str, Room] = {}
+        self._shown: dict[str, Document] = {}
+        self._writers: dict[str, tuple[str, Channel]] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._faults: list[Exception] = []
         self._closed: str | None = None
 
-    async def attach(self, channel: Channel, *, writes: str) -> None:
-        """Serve one seat until its channel closes: all of `ctl` first, then every update.
+    async def serve(self, channel: Channel, topic: str, *, writes: bool = False) -> None:
+        """Serve one connection for one document until it ends: first what it lacks, then every change.
 
-        The seat may write the document `writes` and no other. A frame that is for another, damaged, or
-        unreadable closes this channel, with the reason; so does another connection of the same agent.
+        With `writes` it may write the document, which must be an agent's. An agent has one such connection: a new one
+        ends the former. What cannot be read, or may not be written, ends this connection with the reason.
 
         Raises:
-            BoardError: `writes` is not an agent's document, it was dropped before, the hub is closed, or the
-                log failed; the channel is closed.
+            BoardError: there is no such document, it was dropped before, the hub is closed, or the log failed; the
+                channel is closed.
         """
         try:
-            self._is_open()
-            self.join(writes)
+            room = self._room(topic, writes=writes)
         except BoardError as fault:
-            channel.close(fault.message)
+            channel.close(fault.message, code=self._refusal(topic))
             raise
-        agent = schema.parse_agent_topic(writes).agent
-        self._cut_off(agent, f"{agent} connected again")
-        peer = _Peer(agent, writes, channel, Feed(self._books.ctl, schema.CTL, channel))
-        self._peers[agent] = peer
-        sender = asyncio.create_task(peer.feed.run(), name=f"hub to {writes}")
+        if not writes:
+            await self._quietly(room, channel)
+            return
+        agent = schema.parse_agent_topic(topic).agent
+        self._cut_off(agent, f"{agent} connected again", Closing.REPLACED)
+        self._writers[agent] = topic, channel
+
+        def take(update: bytes) -> None:
+            if self._writers.get(agent) == (topic, channel):
+                self.receive(topic, update)
+
         try:
-            await self._serve(peer)
+            await room.serve(channel, take)
+        except BoardError as fault:
+            self._books.usable()
+            self.note("expelled", agent=agent, why=fault.message)
         finally:
-            if self._peers.get(agent) is peer:
-                del self._peers[agent]
-            channel.close("the hub has ended this connection")
-            peer.feed.stop("the connection has ended")
-            await sender
+            if self._writers.get(agent) == (topic, channel):
+                del self._writers[agent]
 
     async def seat(self, agent_id: str) -> Seat:
         """Return a connected seat for an agent of this process; the hub serves it until one of them closes.
@@ -94,18 +102,39 @@ class Hub(Ledger):
             BoardError: the id cannot name an agent, or the hub is closed.
         """
         self._is_open()
-        here, there = memory_pair()
-        seat = Seat(agent_id, there)
-        serving = asyncio.create_task(self.attach(here, writes=seat.topic), name=f"hub for {seat.topic}")
-        self._serving.add(serving)
-        serving.add_done_callback(self._served)
+        seat = Seat(agent_id, self._dial)
         await seat.synced()
         return seat
 
+    def show(self, topic: str, *changes: Change) -> None:
+        """Change a document that is only shown: it is in no log, since whoever shows it can make it anew.
+
+        Raises:
+            BoardError: the topic is `ctl` or an agent's.
+        """
+        if topic == schema.CTL or topic.startswith("ag/"):
+            raise BoardError(f"{topic} is not only shown")
+        document = self._shown.setdefault(topic, Document())
+        if (update := document.write(*changes)) != NO_CHANGE:
+            self._push(topic, update)
+
+    def resync(self) -> None:
+        """Ask every writer for what has not arrived: a state as question, a difference as answer."""
+        for room in self._rooms.values():
+            if room.writer is not None:
+                room.writer.ask()
+
     def drop(self, agent: str, *, reason: str = "") -> None:
         """Forget an agent that is gone, closing its channel if it is not; see `Ledger.drop`."""
-        self._cut_off(agent, reason or f"{agent} was dropped")
+        self._cut_off(agent, reason or f"{agent} was dropped", Closing.DROPPED)
         super().drop(agent, reason=reason)
+
+    async def drained(self, seconds: float = 1.0) -> None:
+        """Wait until all who look on have what is there now, but not long."""
+        feeds = [feed for room in self._rooms.values() for feed in room.feeds]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(feed.sent() for feed in feeds), return_exceptions=True)
 
     async def close(self) -> None:
         """End every connection and wait until none is served any more; closing again does nothing.
@@ -119,22 +148,47 @@ class Hub(Ledger):
         if faults:
             raise ExceptionGroup("serving a seat failed", faults)
 
-    async def _serve(self, peer: _Peer) -> None:
-        while True:
-            try:
-                data = await peer.channel.receive()
-            except ChannelClosed:
-                return
-            if self._peers.get(peer.agent) is not peer:
-                return
-            try:
-                self.receive(peer.topic, decode_frame(data, topic=peer.topic, limit=_SEAT_FRAME_LIMIT).update)
-            except BoardError as fault:
-                peer.channel.close(fault.message)
-                self._books.usable()
-                self.note("expelled", agent=peer.agent, why=fault.message)
-                return
-            await asyncio.sleep(0)  # a seat that sends without pause must not keep the others waiting
+    async def _dial(self, topic: str) -> Channel:
+        here, there = memory_pair()
+        serving = asyncio.create_task(self.serve(here, topic, writes=topic != schema.CTL), name=f"hub for {topic}")
+        self._serving.add(serving)
+        serving.add_done_callback(self._served)
+        return there
+
+    def _room(self, topic: str, *, writes: bool) -> Room:
+        """Return where a document is shown.
+
+        Raises:
+            BoardError: there is none, or it cannot be written by anybody who connects.
+        """
+        self._is_open()
+        if writes:
+            self.join(topic)
+        self._books.usable()
+        document = self._shown.get(topic) or self._books.documents.get(topic)
+        if document is None:
+            raise BoardError(f"the board has no document {topic[:100]!r}")
+        if topic not in self._rooms:
+            decides = topic == schema.CTL
+            self._rooms[topic] = Room(
+                topic, document, at_once=decides, stall=self._stall,
+                # Of an agent's words the log has a record, too; if power is lost before the disk has it, the agent says
+                # them again, and what it was told is in `ctl`.
+                persisted=self._books.persisted if decides else None,
+            )  # fmt: skip
+        return self._rooms[topic]
+
+    def _refusal(self, topic: str) -> Closing:
+        if self._closed is not None:
+            return Closing.GOING_AWAY
+        return Closing.DROPPED if self._books.was_dropped(topic) else Closing.NO_DOCUMENT
+
+    async def _quietly(self, room: Room, channel: Channel) -> None:
+        """Serve a reader; what it does wrong is told to it alone."""
+        try:
+            await room.serve(channel, None)
+        except BoardError:
+            self._books.usable()
 
     def _served(self, serving: asyncio.Task[None]) -> None:
         self._serving.discard(serving)
@@ -146,22 +200,32 @@ class Hub(Ledger):
         if self._closed is not None:
             raise BoardError(f"no seat can be taken: {self._closed}")
 
-    def _push(self, update: bytes) -> None:
-        for peer in self._peers.values():
-            peer.feed.push(update)
+    def _push(self, topic: str, update: bytes) -> None:
+        if update == GONE:
+            if (room := self._rooms.pop(topic, None)) is not None:
+                room.close(f"{topic} was dropped", Closing.DROPPED)
+        elif (room := self._rooms.get(topic)) is not None:
+            room.push(update)
 
-    def _cut_off(self, agent: str, reason: str) -> None:
-        if (peer := self._peers.pop(agent, None)) is not None:
-            peer.channel.close(reason)
+    def _cut_off(self, agent: str, reason: str, code: Closing) -> None:
+        if (writer := self._writers.pop(agent, None)) is not None:
+            writer[1].close(reason, code=code)
 
     def _close_all(self, reason: str) -> None:
         self._closed = self._closed or reason
-        for agent in list(self._peers):
-            self._cut_off(agent, reason)
+        for agent in list(self._writers):
+            self._cut_off(agent, reason, Closing.GOING_AWAY)
+        for room in self._rooms.values():
+            room.close(reason, Closing.GOING_AWAY)
 
 
 @asynccontextmanager
-async def open_board(log_path: Path | None, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Hub]:
+async def open_board(
+    log_path: Path | None,
+    *,
+    clock: Callable[[], float] = time.time,
+    now: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Hub]:
     """Open the board whose log is at that path, or one that lives in memory, and close it at the end.
 
     Raises:
@@ -169,10 +233,18 @@ async def open_board(log_path: Path | None, *, clock: Callable[[], float] = time
     """
     log: BoardLog = FileLog(log_path) if log_path is not None else MemoryLog()
     try:
-        hub = Hub(log, clock)
+        hub = Hub(log, clock, now=now)
+        asking = asyncio.create_task(_keep_asking(hub), name="hub asks its writers")
         try:
             yield hub
         finally:
+            asking.cancel()
             await hub.close()
     finally:
         log.close()
+
+
+async def _keep_asking(hub: Hub) -> None:
+    while True:
+        await asyncio.sleep(_RESYNC)
+        hub.resync()

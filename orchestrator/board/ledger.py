@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.board import schema, snapshot
 from orchestrator.board.books import Books
 from orchestrator.board.document import Put, Remove
+from orchestrator.board.questions import Questions
 from orchestrator.errors import BoardError, ClaimRefused
-from orchestrator.model.claims import Grant, GrantState, Request, accepts, decide, is_current, release
+from orchestrator.model.claims import LEASE, Grant, GrantState, Request, accepts, decide, is_current, release, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +24,7 @@ __all__ = ["Ledger"]
 
 _ASKED = (schema.REQUESTS, schema.SUBMISSIONS)
 _RELEASED = frozenset(GrantState) - {GrantState.HELD, GrantState.SUBMITTED}
+_NOBODY = ""
 _UNKNOWN = "the board has no such task or TODO"
 
 
@@ -36,19 +39,27 @@ class Ledger:
         log: BoardLog,
         clock: Callable[[], float],
         *,
-        publish: Callable[[bytes], None] = lambda _update: None,
+        publish: Callable[[str, bytes], None] = lambda _topic, _update: None,
         stopped: Callable[[str], None] = lambda _reason: None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go on where the log ends; `clock` gives the seconds of log entries, the rest is as for `Books`.
+
+        `now` gives the seconds by which leases end. What was held when the last hub ended is held for one more lease,
+        since nobody knows when it was renewed.
 
         Raises:
             BoardError: the log does not hold a board.
         """
         self._books = Books(log, clock, publish=publish, stopped=stopped)
+        self.questions = Questions(self._books)
+        self._now = now
+        self._began = now()
+        self._renewed: dict[str, float] = {}
         ctl = self._books.ctl
         self._cards = {key: schema.decode_card(key, text) for key, text in ctl.items(schema.TASKS).items()}
         self._grants = {key: schema.decode_grant(text) for key, text in ctl.items(schema.GRANTS).items()}
-        self._answers = {key: schema.decode_answers(text) for key, text in ctl.items(schema.ANSWERS).items()}
+        self._answers = self._books.unread_answers()
 
     # What the orchestrator says.
 
@@ -70,22 +81,27 @@ class Ledger:
             self._books.record("published", {"tasks": len(new)}, *puts)
             self._cards.update(new)
 
-    def open(self, key: str, *, at_least: int = 0, note: str = "") -> None:
+    def open(self, key: str, *, at_least: int = 0, for_agent: str | None = None, note: str = "") -> None:
         """Let a key be claimed, by its next generation: for the first time, or again and from its holder.
 
         Opening a task opens all of its TODOs anew, since its next generation begins from the start.
         `at_least` is a generation known from elsewhere; the next one will be greater, even if the board
-        forgot. A key that is open already stays as it is.
+        forgot. With `for_agent`, nobody else is granted it; its TODOs may still be claimed by all. A key that is open
+        already, and for the same, stays as it is.
 
         Raises:
             BoardError: the board has no such key, or the task is done, which is final.
         """
         self._known(key)
         grant = self._grants.get(key)
-        if grant is not None and grant.state is GrantState.OPEN and grant.gen >= at_least:
+        if (
+            grant is not None
+            and (grant.state, grant.reserved) == (GrantState.OPEN, for_agent)
+            and grant.gen >= at_least
+        ):
             return
         self._not_final(key)
-        changed = {key: release(grant, GrantState.OPEN, note=note, at_least=at_least)}
+        changed = {key: release(grant, GrantState.OPEN, note=note, at_least=at_least, reserved=for_agent)}
         for todo in self._todos(key):
             changed[todo] = release(self._grants.get(todo), GrantState.OPEN)
         self._decided("opened", {"key": key, "gen": changed[key].gen, "note": note}, changed)
@@ -120,7 +136,8 @@ class Ledger:
         if gen is not None:
             self.fence(key, gen)
         if state is GrantState.OPEN:
-            self.open(key, note=note)
+            taken_back = grant is not None and grant.reserved is not None  # so it is not for everybody now, either
+            self.open(key, note=note, for_agent=_NOBODY if taken_back else None)
             return
         self._not_final(key)
         changed = {key: released}
@@ -151,7 +168,7 @@ class Ledger:
         """
         grant = self._grants.get(key)
         if not is_current(grant, gen):
-            raise ClaimRefused(f"{key}: generation {gen} does not count any more; {_standing(grant)}")
+            raise ClaimRefused(f"{key}: generation {gen} does not count any more; {standing(grant)}")
 
     def note(self, kind: str, **fields: object) -> None:
         """Add an entry to the sequenced log; fields are JSON values.
@@ -229,14 +246,15 @@ class Ledger:
             why = "it is not open yet" if self._has(key) else _UNKNOWN
             self._refuse(topic, schema.REQUESTS, key, wish.nonce, why)
             return
-        grant, granted = decide(before, Request(holder=agent, nonce=wish.nonce))
+        grant, granted = decide(before, Request(holder=agent, nonce=wish.nonce), lapsed=self._lapsed(key))
         if not granted:
-            late = before.state is GrantState.OPEN
-            why = "this request was granted before; ask anew" if late else _standing(before)
+            late = before.state is GrantState.OPEN and before.nonce == wish.nonce
+            why = "this request was granted before; ask anew" if late else standing(before)
             self._refuse(topic, schema.REQUESTS, key, wish.nonce, why)
             return
         put = self._answered(topic, schema.REQUESTS, key, schema.Answer(nonce=wish.nonce, gen=grant.gen))
         kind = "granted" if grant.gen > before.gen else None  # a renewal is no news
+        self._renewed[key] = self._now()
         self._decided(kind, _who(key, grant), {key: grant}, put)
 
     def _answer_submission(self, topic: str, agent: str, key: str, work: schema.Submission) -> None:
@@ -246,6 +264,10 @@ class Ledger:
             return
         answer = schema.Answer(nonce=work.nonce, gen=work.gen)
         self._hand_in(key, work.commit, self._answered(topic, schema.SUBMISSIONS, key, answer))
+
+    def _lapsed(self, key: str) -> bool:
+        """Tell whether the lease of a held key is over by the clock here, which started later than the holder's."""
+        return self._now() >= self._renewed.get(key, self._began) + LEASE
 
     def _refuse(self, topic: str, name: str, key: str, nonce: str, why: str) -> None:
         put = self._answered(topic, name, key, schema.Answer(nonce=nonce, refused=why))
@@ -257,21 +279,19 @@ class Ledger:
         answers[name][key] = answer
         return Put(map=schema.ANSWERS, key=topic, value=schema.encode_answers(answers))
 
-    # How both are decided.
-
     def _objection(self, key: str, gen: int, holder: str, commit: str | None) -> str | None:
         """Tell why work cannot be handed in; None if it can, or was already."""
         grant = self._grants.get(key)
-        if _is_todo(key) and commit is not None:
+        if schema.is_todo(key) and commit is not None:
             return "a TODO is ticked off without a commit"
-        if not _is_todo(key) and commit is None:
+        if not schema.is_todo(key) and commit is None:
             return "a task is handed in with a commit"
         if accepts(grant, gen, holder):
             return None
         after = (_handed_in(key), gen, holder, commit)
         if grant is not None and (grant.state, grant.gen, grant.holder, grant.commit) == after:
             return None
-        return f"generation {gen} of {holder} does not count; {_standing(grant)}"
+        return f"generation {gen} of {holder} does not count; {standing(grant)}"
 
     def _hand_in(self, key: str, commit: str | None, *changes: Change) -> None:
         before = self._grants[key]
@@ -313,28 +333,16 @@ class Ledger:
 
     def _not_final(self, key: str) -> None:
         grant = self._grants.get(key)
-        if grant is not None and grant.state is GrantState.DONE and not _is_todo(key):
+        if grant is not None and grant.state is GrantState.DONE and not schema.is_todo(key):
             raise BoardError(f"{key} is done, which is final: its work has landed")
 
     def _todos(self, key: str) -> list[str]:
-        return [] if _is_todo(key) else [schema.todo_key(key, todo.id) for todo in self._cards[key].todos]
-
-
-def _is_todo(key: str) -> bool:
-    return schema.split_key(key)[1] is not None
+        return [] if schema.is_todo(key) else [schema.todo_key(key, todo.id) for todo in self._cards[key].todos]
 
 
 def _handed_in(key: str) -> GrantState:
-    return GrantState.DONE if _is_todo(key) else GrantState.SUBMITTED
+    return GrantState.DONE if schema.is_todo(key) else GrantState.SUBMITTED
 
 
 def _who(key: str, grant: Grant) -> dict[str, Any]:
     return {"key": key, "gen": grant.gen, "holder": grant.holder, "commit": grant.commit}
-
-
-def _standing(grant: Grant | None) -> str:
-    if grant is None or grant.state is GrantState.OPEN:
-        return "nobody holds it"
-    if grant.state is GrantState.HELD:
-        return f"{grant.holder} holds it since generation {grant.gen}"
-    return f"it is {grant.state.value} since generation {grant.gen}"

@@ -3,8 +3,8 @@
 Each record of the file (`record_file`) is one update, its body as in `frame`.
 
 Killing the writer at any instant leaves whole records and at most one torn one at the end, which nobody has
-seen. An append reaches the operating system before it returns; it is not forced to the disk, so losing
-*power* may cost the last records. `Hub.open(at_least=…)` keeps generations growing even then.
+seen. An append reaches the operating system before it returns; `sync` forces all that was appended to the disk, and is
+called before anything of it leaves the hub.
 """
 
 from __future__ import annotations
@@ -42,6 +42,14 @@ class BoardLog(Protocol):
         """
         ...
 
+    def sync(self) -> None:
+        """Force what was appended to the disk; may be called from another thread.
+
+        Raises:
+            BoardError: the disk did not take it.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of what is held open; closing again does nothing."""
         ...
@@ -60,6 +68,9 @@ class MemoryLog:
     def append(self, frames: Sequence[Frame]) -> None:
         """Remember these."""
         self._frames.extend(frames)
+
+    def sync(self) -> None:
+        """Nothing is left to do."""
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -91,6 +102,15 @@ class FileLog:
         with _as_board_error():
             self._file.append([encode_body(frame) for frame in frames])
         reached("board-appended")
+
+    def sync(self) -> None:
+        """Force what was appended to the disk.
+
+        Raises:
+            BoardError: the disk did not take it.
+        """
+        with _as_board_error():
+            self._file.sync()
 
     def close(self) -> None:
         """Close the file, which lets another process write it."""

@@ -29,6 +29,7 @@ __all__ = [
     "GRANTS",
     "LOG",
     "LOG_KEPT",
+    "LONGEST_WORDS",
     "REQUESTS",
     "STATE_KEY",
     "SUBMISSIONS",
@@ -56,6 +57,7 @@ __all__ = [
     "encode_entry",
     "is_key",
     "is_name",
+    "is_todo",
     "parse_agent_topic",
     "split_key",
     "todo_key",
@@ -76,8 +78,9 @@ _T = TypeVar("_T")
 
 Nonce = Annotated[str, Field(min_length=1, max_length=100)]
 Key = Annotated[str, Field(max_length=201)]
-_LONGEST_WORDS = 2000
-Words = Annotated[str, Field(max_length=_LONGEST_WORDS)]
+LONGEST_WORDS = 2000
+"""Characters that anybody may say at once."""
+Words = Annotated[str, Field(max_length=LONGEST_WORDS)]
 
 
 class AgentTopic(NamedTuple):
@@ -182,6 +185,11 @@ def is_key(key: str) -> bool:
     return len(parts) <= 2 and all(map(is_name, parts))
 
 
+def is_todo(key: str) -> bool:
+    """Tell whether a claim key is that of a TODO."""
+    return "/" in key
+
+
 def split_key(key: str) -> tuple[str, str | None]:
     """Return the task of a claim key, and the TODO if it names one."""
     task, slash, todo = key.partition("/")
@@ -190,7 +198,7 @@ def split_key(key: str) -> tuple[str, str | None]:
 
 def cut_words(text: str) -> str:
     """Return as much of a text as an agent may say at once."""
-    return text[:_LONGEST_WORDS]
+    return text[:LONGEST_WORDS]
 
 
 def encode(value: Grant | Wish | Submission | AgentState | Said) -> str:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.board import schema
+from orchestrator.board.questions import questions_in
 from orchestrator.errors import BoardError
 from orchestrator.model.claims import Grant, GrantState
 from orchestrator.model.text import clean_text
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentView",
     "LogLine",
+    "QuestionView",
     "Snapshot",
     "TaskView",
     "TodoView",
@@ -83,6 +85,18 @@ class AgentView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionView:
+    """One question: who asks, whom, and what was answered by whom, if it was."""
+
+    id: str
+    by: str
+    to: str
+    text: str
+    answer: str | None
+    answered_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
     """One entry of the hub's log; `at` in seconds of the hub's clock."""
 
@@ -94,11 +108,12 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The board at one moment: tasks by id, agents by name, the log in its order."""
+    """The board at one moment: tasks by id, agents by name, questions and the log in their order."""
 
     tasks: tuple[TaskView, ...]
     agents: tuple[AgentView, ...]
     log: tuple[LogLine, ...]
+    questions: tuple[QuestionView, ...] = ()
 
     def task(self, task_id: str) -> TaskView:
         """Return the task with that id.
@@ -130,7 +145,7 @@ def take(documents: Mapping[str, Document]) -> Snapshot:
     grants = {key: schema.decode_grant(text) for key, text in ctl.items(schema.GRANTS).items()}
     in_order = (schema.decode_card(key, cards[key]) for key in sorted(cards, key=_natural))
     tasks = tuple(_task(card, grants, agents) for card in in_order)
-    return Snapshot(tasks=tasks, agents=agents, log=tuple(_log(ctl)))
+    return Snapshot(tasks=tasks, agents=agents, log=tuple(_log(ctl)), questions=tuple(_questions(ctl)))
 
 
 def last_words(document: Document) -> str:
@@ -156,6 +171,9 @@ def render(snapshot: Snapshot, *, width: int = 100, entries: int = 10) -> str:
     if snapshot.agents:
         lines += ["", "Agents"]
         lines.extend(_agent_line(agent) for agent in snapshot.agents)
+    if waiting := [q for q in snapshot.questions if q.answer is None]:
+        lines += ["", "Questions"]
+        lines.extend(f"  {q.id} of {q.by} to {q.to}: {q.text}" for q in waiting)
     if snapshot.log and entries > 0:
         lines += ["", "Log"]
         lines.extend(_log_line(line) for line in snapshot.log[-entries:])
@@ -210,6 +228,18 @@ def _agent(topic: str, document: Document) -> AgentView:
         note=clean(state.note),
         said=said,
     )
+
+
+def _questions(ctl: Document) -> Iterator[QuestionView]:
+    for question in questions_in(ctl).values():
+        yield QuestionView(
+            id=question.id,
+            by=clean(question.by),
+            to=clean(question.to),
+            text=clean(question.text, schema.LONGEST_WORDS),
+            answer=None if question.answer is None else clean(question.answer, schema.LONGEST_WORDS),
+            answered_by=clean(question.answered_by) if question.answered_by else None,
+        )
 
 
 def _log(ctl: Document) -> Iterator[LogLine]:

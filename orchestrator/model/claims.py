@@ -26,7 +26,24 @@ from enum import StrEnum
 
 from orchestrator.errors import BoardError
 
-__all__ = ["Grant", "GrantState", "Request", "accepts", "decide", "is_current", "release"]
+__all__ = [
+    "LEASE",
+    "MARGIN",
+    "Grant",
+    "GrantState",
+    "Request",
+    "accepts",
+    "decide",
+    "is_current",
+    "release",
+    "standing",
+]
+
+LEASE = 30.0
+"""Seconds for which a grant holds unless it is renewed: for its holder from when it asked, for the granter from when it
+granted, which is later. Holders renew after a quarter of it."""
+MARGIN = 0.1
+"""The part of a lease by which its holder stops earlier, since clocks may run at different rates."""
 
 
 class GrantState(StrEnum):
@@ -52,7 +69,7 @@ class Grant:
 
     `gen` counts the holders it ever had; 0 is nobody yet. `holder` is who has it, or had it when it ended;
     None while it is open. `nonce` is the last request that was granted, kept after a release so that it is
-    not granted twice.
+    not granted twice. `reserved` is the only one who may ask for it; None if everybody may.
     """
 
     gen: int = 0
@@ -61,6 +78,7 @@ class Grant:
     state: GrantState = GrantState.OPEN
     commit: str | None = None
     note: str = ""
+    reserved: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +89,24 @@ class Request:
     nonce: str
 
 
-def decide(grant: Grant | None, request: Request) -> tuple[Grant, bool]:
+def decide(grant: Grant | None, request: Request, *, lapsed: bool = False) -> tuple[Grant, bool]:
     """Return the grant after a request, and whether the request was granted.
 
-    A free key goes to whoever asks, with the next generation. Its holder, asking again, keeps it under the
-    same generation (a renewal, or a request that was delivered twice). Anybody else is refused, and so is the
-    request that was granted before the key was taken back: it may only be a late copy.
+    A free key goes to whoever asks, with the next generation, and so does a held one whose lease has `lapsed`. Its
+    holder, asking again, keeps it under the same generation (a renewal, or a request that was delivered twice).
+    Anybody else is refused, and so is the request that was granted before the key was taken back: it may only be a
+    late copy.
     """
     current = grant if grant is not None else Grant()
     if current.state is GrantState.HELD and current.holder == request.holder:
         return replace(current, nonce=request.nonce), True
-    if current.state is not GrantState.OPEN or current.nonce == request.nonce:
+    free = current.state is GrantState.OPEN or (current.state is GrantState.HELD and lapsed)
+    if not free or current.nonce == request.nonce or current.reserved not in (None, request.holder):
         return current, False
-    held = Grant(gen=current.gen + 1, holder=request.holder, nonce=request.nonce, state=GrantState.HELD)
+    held = Grant(
+        gen=current.gen + 1, holder=request.holder, nonce=request.nonce, state=GrantState.HELD,
+        reserved=current.reserved,
+    )  # fmt: skip
     return held, True
 
 
@@ -103,12 +126,18 @@ def is_current(grant: Grant | None, gen: int) -> bool:
 
 
 def release(
-    grant: Grant | None, to_state: GrantState, *, commit: str | None = None, note: str = "", at_least: int = 0
+    grant: Grant | None,
+    to_state: GrantState,
+    *,
+    commit: str | None = None,
+    note: str = "",
+    at_least: int = 0,
+    reserved: str | None = None,
 ) -> Grant:
     """Return the grant in another state, its generation unchanged or raised to `at_least`.
 
-    Opening forgets the holder and the commit. Every other state keeps the holder, and the commit if none is
-    given.
+    Opening forgets the holder and the commit, and sets who it is `reserved` for. Every other state keeps the holder, and
+    the commit if none is given.
 
     Raises:
         BoardError: the state is HELD, which only `decide` gives.
@@ -124,4 +153,15 @@ def release(
         state=to_state,
         commit=commit if commit is not None or opened else current.commit,
         note=note,
+        reserved=reserved if opened else current.reserved,
     )
+
+
+def standing(grant: Grant | None) -> str:
+    """Return in words where a key stands, for whoever was refused it."""
+    if grant is None or grant.state is GrantState.OPEN:
+        reserved = None if grant is None else grant.reserved
+        return "nobody holds it" if reserved is None else f"it is kept for {reserved or 'a later attempt'}"
+    if grant.state is GrantState.HELD:
+        return f"{grant.holder} holds it since generation {grant.gen}"
+    return f"it is {grant.state.value} since generation {grant.gen}"

@@ -6,28 +6,31 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.board import schema
-from orchestrator.board.channel import MemoryChannel, memory_pair
+from orchestrator.board.channel import ChannelClosed, Closing, MemoryChannel, memory_pair
 from orchestrator.board.document import Document, Put
 from orchestrator.board.ledger import Ledger
 from orchestrator.board.log import MemoryLog
 from orchestrator.board.seat import Seat
+from orchestrator.board.wire import Kind, Message, decode, encode
 from orchestrator.model.todo import TaskCard, Todo
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine
 
+    from orchestrator.board.channel import Channel
     from orchestrator.board.hub import Hub
+    from orchestrator.board.link import Dial
     from orchestrator.model.claims import GrantState
 
 _T = TypeVar("_T")
 
 
-def run(story: Coroutine[Any, Any, _T]) -> _T:
+def run(story: Coroutine[Any, Any, _T], *, seconds: float = 30) -> _T:
     """Run one story in a loop of its own; a story that hangs fails."""
 
     async def bounded() -> _T:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(seconds):
             return await story
 
     return asyncio.run(bounded())
@@ -59,8 +62,8 @@ class Shuffled:
         await self._pause()
         return await self._inner.receive()
 
-    def close(self, reason: str = "") -> None:
-        self._inner.close(reason)
+    def close(self, reason: str = "", *, code: Closing = Closing.NORMAL) -> None:
+        self._inner.close(reason, code=code)
 
     async def _pause(self) -> None:
         for _ in range(self._chance.randrange(6)):
@@ -70,10 +73,9 @@ class Shuffled:
 class Held:
     """A channel whose messages are received and then kept from the reader until `gate` is set."""
 
-    def __init__(self, inner: MemoryChannel) -> None:
+    def __init__(self, inner: MemoryChannel, gate: asyncio.Event) -> None:
         self._inner = inner
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.gate = gate
 
     async def send(self, data: bytes) -> None:
         await self._inner.send(data)
@@ -83,23 +85,74 @@ class Held:
         await self.gate.wait()
         return data
 
-    def close(self, reason: str = "") -> None:
-        self._inner.close(reason)
+    def close(self, reason: str = "", *, code: Closing = Closing.NORMAL) -> None:
+        self._inner.close(reason, code=code)
 
 
-async def take_seat(hub: Hub, agent: str, *, chance: random.Random) -> tuple[Seat, asyncio.Task[None]]:
-    """Connect an agent through a shuffled channel pair; return its seat, and the task that serves it."""
-    here, there = memory_pair(room=4)
-    seat = Seat(agent, Shuffled(there, chance))
-    return seat, asyncio.create_task(hub.attach(Shuffled(here, chance), writes=seat.topic))
+async def take_seat(hub: Hub, agent: str, *, chance: random.Random) -> Seat:
+    """Connect an agent through shuffled channel pairs; `leave` it at the end."""
+    return Seat(agent, dialing(hub, lambda end: Shuffled(end, chance)))
 
 
-async def raw_seat(hub: Hub, agent: str) -> tuple[MemoryChannel, asyncio.Task[None]]:
-    """Connect a client that speaks bytes, for what no `Seat` would send; the board has arrived."""
-    here, there = memory_pair()
-    serving = asyncio.create_task(hub.attach(here, writes=f"ag/{agent}/raw"))
-    await there.receive()
-    return there, serving
+def dialing(hub: Hub, through: Callable[[MemoryChannel], Channel], *, room: int = 4) -> Dial:
+    """Connect to a hub in memory, both ends through something."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def dial(topic: str) -> Channel:
+        here, there = memory_pair(room=room)
+        task = asyncio.create_task(hub.serve(through(here), topic, writes=topic != schema.CTL))
+        serving.add(task)
+        task.add_done_callback(serving.discard)
+        return through(there)
+
+    return dial
+
+
+async def leave(*seats: Seat) -> None:
+    for seat in seats:
+        seat.close()
+        await seat.left()
+
+
+class Raw:
+    """A client that speaks messages, for what no `Seat` would send."""
+
+    def __init__(self, hub: Hub, topic: str, *, writes: bool = True, room: int = 64) -> None:
+        self.end, self.channel = memory_pair(room=room)
+        self.document = Document()
+        self.serving = asyncio.create_task(hub.serve(self.end, topic, writes=writes))
+
+    async def send(self, kind: Kind, content: bytes = b"") -> None:
+        await self.channel.send(encode(Message(kind, content)))
+
+    async def write(self, update: bytes) -> None:
+        """Send an update as the answer to the hub's question, so that it is taken."""
+        await self.send(Kind.STEP2, update)
+
+    async def hear(self, wanted: Kind | None = None) -> Message:
+        """Return the next message, of one kind if it is said; the document takes in what comes."""
+        while True:
+            message = decode(await self.channel.receive())
+            if message.kind in (Kind.STEP2, Kind.UPDATE):
+                self.document.apply(message.content)
+            if wanted in (None, message.kind):
+                return message
+
+    async def closing(self) -> ChannelClosed:
+        """Return with what the hub ended the connection."""
+        while True:
+            try:
+                await self.hear()
+            except ChannelClosed as closed:
+                return closed
+
+
+async def raw_reader(hub: Hub, topic: str = schema.CTL, *, room: int = 64) -> Raw:
+    """Follow a document; it has arrived."""
+    raw = Raw(hub, topic, writes=False, room=room)
+    await raw.send(Kind.STEP1, raw.document.state())
+    await raw.hear(Kind.STEP2)
+    return raw
 
 
 class Asker:

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from orchestrator.board.channel import ChannelClosed, memory_pair
+from orchestrator.board.channel import ChannelClosed, Closing, memory_pair
 from orchestrator.board.document import Document, Put
 from orchestrator.board.feed import Feed
-from orchestrator.board.frame import decode_frame
-from tests.board.stories import run, until
+from orchestrator.board.wire import Kind, decode
+from tests.board.stories import run
 
 
 def test_messages_arrive_once_and_in_order() -> None:
@@ -83,14 +83,21 @@ def test_closing_wakes_whoever_waits() -> None:
     run(story())
 
 
+def update_in(data: bytes) -> bytes:
+    message = decode(data)
+    assert message.kind in (Kind.STEP2, Kind.UPDATE)
+    return message.content
+
+
 def test_a_slow_reader_gets_one_difference_in_place_of_a_long_queue() -> None:
     async def story() -> None:
         here, there = memory_pair(room=1)
         document, reader = Document(), Document()
-        feed = Feed(document, "ctl", here, backlog=8)
+        feed = Feed(document, here)
         running = asyncio.create_task(feed.run())
-        feed.push(document.write(Put(map="m", key="long", value="x" * 50_000)))
-        reader.apply(decode_frame(await there.receive(), topic="ctl").update)
+        document.write(Put(map="m", key="long", value="x" * 50_000))
+        feed.answer(reader.state())
+        reader.apply(update_in(await there.receive()))
         for n in range(500):
             feed.push(document.write(Put(map="m", key="k", value=str(n))))
             if n % 100 == 0:
@@ -99,16 +106,34 @@ def test_a_slow_reader_gets_one_difference_in_place_of_a_long_queue() -> None:
         while reader.get("m", "k") != "499":
             data = await there.receive()
             assert len(data) < 10_000  # only what is missing
-            reader.apply(decode_frame(data, topic="ctl").update)
+            reader.apply(update_in(data))
             received += 1
         assert received < 30
         feed.push(document.write(Put(map="m", key="after", value="1")))
         await feed.sent()
-        await until(lambda: running.done() or not feed._pending)
-        reader.apply(decode_frame(await there.receive(), topic="ctl").update)
+        reader.apply(update_in(await there.receive()))
         assert reader.items("m") == document.items("m")
         feed.stop("done")
         await running
+
+    run(story())
+
+
+def test_a_reader_that_takes_nothing_is_given_up() -> None:
+    async def story() -> None:
+        here, there = memory_pair(room=1)
+        document = Document()
+        feed = Feed(document, here, stall=0.05)
+        running = asyncio.create_task(feed.run())
+        feed.answer(Document().state())
+        await feed.sent()
+        feed.push(document.write(Put(map="m", key="a", value="1")))
+        await running
+        await there.receive()
+        with pytest.raises(ChannelClosed, match="took nothing for") as closed:
+            await there.receive()
+        assert closed.value.code == Closing.TOO_SLOW
+        assert not closed.value.final
 
     run(story())
 
@@ -117,8 +142,9 @@ def test_a_feed_ends_with_its_channel() -> None:
     async def story() -> None:
         here, there = memory_pair(room=1)
         document = Document()
-        feed = Feed(document, "ctl", here)
+        feed = Feed(document, here)
         running = asyncio.create_task(feed.run())
+        feed.answer(document.state())
         await feed.sent()
         feed.push(document.write(Put(map="m", key="a", value="1")))
         waiting = asyncio.create_task(feed.sent())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.board import schema
+from orchestrator.board.channel import Closing
 from orchestrator.board.log import MAGIC
 from orchestrator.model.claims import Grant, GrantState
 
@@ -25,7 +26,7 @@ def test_every_named_test_exists(path: str, name: str) -> None:
 
 def test_every_rule_names_a_test() -> None:
     rules = re.split(r"^\d+\. ", RULES, flags=re.MULTILINE)[1:]
-    assert len(rules) == 13
+    assert len(rules) == 16
     assert all("tests/" in rule for rule in rules)
 
 
@@ -41,6 +42,11 @@ def test_every_root_is_written_down(root: str) -> None:
 def test_every_key_of_a_value_is_written_down(shape: type) -> None:
     names = [field.name for field in fields(shape)]
     assert any(all(f'"{name}"' in line for name in names) for line in LAYOUT.splitlines())
+
+
+def test_every_reason_for_closing_is_written_down() -> None:
+    told = {int(code) for code in re.findall(r"\b(?:1|4)\d{3}\b", LAYOUT[LAYOUT.index("| close code") :])}
+    assert set(Closing) - {Closing.NORMAL} <= told
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from orchestrator.board.log import MemoryLog, replay
 from orchestrator.board.snapshot import take
 from orchestrator.errors import ClaimRefused
 from orchestrator.model.claims import GrantState
-from tests.board.stories import card, run, take_seat, until
+from tests.board.stories import card, leave, run, take_seat, until
 
 if TYPE_CHECKING:
     from orchestrator.board.seat import Seat
@@ -45,8 +45,7 @@ async def one_run(seed: int) -> None:
     hub.publish_tasks([card("T", "x"), card("U")])
     hub.open("T")
     hub.open("U")
-    taken = [await take_seat(hub, f"agent{n}", chance=chance) for n in range(3)]
-    seats = [seat for seat, _ in taken]
+    seats = [await take_seat(hub, f"agent{n}", chance=chance) for n in range(3)]
     granted: list[tuple[str, int, str]] = []
     lives = [asyncio.create_task(live(seat, chance, granted)) for seat in seats]
     for _ in range(3):
@@ -72,9 +71,7 @@ async def one_run(seed: int) -> None:
         (line.fields["key"], line.fields["gen"]): line.fields["holder"] for line in board.log if line.kind == "granted"
     }
     assert all(told[key, gen] == agent for key, gen, agent in granted)
-    for seat, serving in taken:
-        seat.close()
-        await serving
+    await leave(*seats)
     await hub.close()
 
 

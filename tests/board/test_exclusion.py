@@ -67,7 +67,7 @@ class Decided:
 
     def __init__(self) -> None:
         self.published: list[bytes] = []
-        self.ledger = Ledger(MemoryLog(), lambda: 0.0, publish=self.published.append)
+        self.ledger = Ledger(MemoryLog(), lambda: 0.0, publish=self.publish)
         self.ledger.publish_tasks([card("T")])
         self.ledger.open("T")
         self.own = (Document(), Document())
@@ -78,6 +78,10 @@ class Decided:
         self.winners: set[int] = set()
         for agent in (0, 1):
             self.ledger.join(f"ag/agent{agent}/1")
+
+    def publish(self, topic: str, update: bytes) -> None:
+        if topic == schema.CTL:
+            self.published.append(update)
 
     def step(self, name: str) -> None:
         agent, action = int(name.isupper()), name.lower()

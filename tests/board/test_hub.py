@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.board import schema
-from orchestrator.board.channel import ChannelClosed, memory_pair
-from orchestrator.board.document import Document
-from orchestrator.board.frame import decode_frame
 from orchestrator.board.hub import Hub, open_board
 from orchestrator.board.log import MemoryLog, read_board, replay
 from orchestrator.board.snapshot import take
 from orchestrator.errors import BoardError, ClaimRefused
 from orchestrator.model.claims import GrantState
-from tests.board.stories import card, run, until
+from tests.board.stories import card, raw_reader, run, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,6 +89,9 @@ class Full:
         self.room -= len(frames)
         self.kept.append(frames)
 
+    def sync(self) -> None:
+        self.kept.sync()
+
     def close(self) -> None:
         self.kept.close()
 
@@ -124,24 +124,35 @@ def test_a_slow_reader_is_not_shown_what_was_not_persisted() -> None:
     async def story() -> None:
         log = Full(90)
         hub = Hub(log, lambda: 0.0)
-        here, there = memory_pair(room=1)
-        serving = asyncio.create_task(hub.attach(here, writes="ag/slow/1"))
-        await until(lambda: bool(hub._peers))
+        slow = await raw_reader(hub, room=1)
         for n in range(90):
             hub.note("count", n=n)
         with pytest.raises(BoardError, match="the disk is full"):
             hub.note("one too many")
-        reader = Document()
-
-        async def read() -> None:
-            while True:
-                reader.apply(decode_frame(await there.receive(), topic=schema.CTL).update)
-
-        with pytest.raises(ChannelClosed, match="the disk is full"):
-            await read()
-        await serving
-        shown = reader.entries(schema.LOG)
+        assert "the disk is full" in (await slow.closing()).message
+        await slow.serving
+        shown = slow.document.entries(schema.LOG)
         assert shown == replay(log.replay())[schema.CTL].entries(schema.LOG)[: len(shown)]
+
+    run(story())
+
+
+class Unsynced(Full):
+    """A log that takes everything, and whose disk does not."""
+
+    def sync(self) -> None:
+        raise BoardError("the disk is gone")
+
+
+def test_nothing_leaves_before_the_disk_has_it() -> None:
+    async def story() -> None:
+        hub = Hub(Unsynced(100), lambda: 0.0)
+        early = await raw_reader(hub)
+        hub.note("this may be lost")
+        assert "the disk is gone" in (await early.closing()).message
+        assert early.document.entries(schema.LOG) == []
+        with pytest.raises(BoardError, match="the board stopped: the disk is gone"):
+            hub.note("more")
 
     run(story())
 
