@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,19 @@ from orchestrator.disk_faults import disk_error_in, refuse_faulty_disk
 from orchestrator.errors import DiskError
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
+from orchestrator.model.state import TaskStatus
+from orchestrator.model.widening import against_widening, widened
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from orchestrator.agents.base import Agent
+    from orchestrator.agents.base import Agent, Desk
     from orchestrator.base_branch import BaseBranch
     from orchestrator.board.hub import Hub
     from orchestrator.git.repository import Repository
     from orchestrator.model.boundary import Boundary
     from orchestrator.model.independence import Independence
+    from orchestrator.model.state import RunState
     from orchestrator.planfile import LoadedPlan
     from orchestrator.radar import Radar
     from orchestrator.worktrees import Worktrees
@@ -35,8 +39,11 @@ _SHOWN = 20  # paths on the board
 class RunContext:
     """One run.
 
+    `boundaries` are what the plan lets each task write; `boundary` counts what was granted besides. `state` is what is so now.
     `emit` writes an event down, and `settle` waits until all are on the disk, before a deed that others can see.
-    `stop_agents` and `stop_gates` are set when they must end; `heartbeat` is the seconds between two looks at a worktree.
+    `stop_agents` and `stop_gates` are set when they must end, `stop_attempt` when that of a task must; `heartbeat` is the
+    seconds between two looks at a worktree. `desks` are those of the attempts that are at work, by the names of their agents;
+    `access_of` returns the variables by which the programs of such an agent find the board's tools, if they are served.
     """
 
     run: str
@@ -48,6 +55,7 @@ class RunContext:
     hub: Hub
     agents: Mapping[str, Agent]
     boundaries: Mapping[str, Boundary]
+    state: Callable[[], RunState]
     emit: Callable[[happened.Event], None]
     settle: Callable[[], Awaitable[None]]
     radar: Radar
@@ -55,6 +63,9 @@ class RunContext:
     heartbeat: float
     stop_agents: asyncio.Event
     stop_gates: asyncio.Event
+    stop_attempt: dict[str, asyncio.Event] = field(default_factory=dict)
+    desks: dict[str, Desk] = field(default_factory=dict)
+    access_of: Callable[[str], Mapping[str, str]] = lambda _agent: {}
 
     def refuse(
         self, task: str, generation: int, reason: str, feedback: str = "", *, stopped: bool = False, final: bool = False
@@ -80,6 +91,45 @@ class RunContext:
                 stopped=stopped,
             )
         )
+
+    def boundary(self, task: str) -> Boundary:
+        """Return what a task may write, with what its agent was granted."""
+        boundary, granted = self.boundaries[task], self.state().tasks[task].widened
+        return replace(boundary, scope=widened(boundary.scope, granted)) if granted else boundary
+
+    def widen(self, task: str, generation: int, globs: tuple[str, ...], reason: str) -> str:
+        """Let a task write more until its generation ends; return why not, empty if it may now."""
+        tasks = self.state().tasks
+        if tasks[task].generation != generation or tasks[task].status is not TaskStatus.WORKING:
+            return "this attempt is over"
+        others = {
+            other: self.boundary(other).scope
+            for other, now in tasks.items()
+            if other != task and now.status in (TaskStatus.WORKING, TaskStatus.SUBMITTED, TaskStatus.LANDING)
+        }
+        scope, granted = self.boundaries[task].scope, tasks[task].widened
+        if why := against_widening(self.loaded.plan, scope, granted, globs, others):
+            return why
+        self.emit(happened.ScopeWidened(task=task, generation=generation, globs=globs, reason=reason))
+        self.independence.widen(task, globs)
+        self.hub.note("widened", key=task, gen=generation, globs=list(globs), note=reason)
+        return ""
+
+    @asynccontextmanager
+    async def stopping(self, task: str) -> AsyncIterator[asyncio.Event]:
+        """Give what is set when the attempt at a task must end politely, because of the run or of the task."""
+        stop = self.stop_attempt[task] = asyncio.Event()
+
+        async def relay() -> None:
+            await self.stop_agents.wait()
+            stop.set()
+
+        relaying = asyncio.create_task(relay())
+        try:
+            yield stop
+        finally:
+            relaying.cancel()
+            del self.stop_attempt[task]
 
     def stop_without_base(self) -> bool:
         """Stop the run if the base branch was deleted, and tell so: nothing can land, and nothing can begin."""

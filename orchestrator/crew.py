@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from orchestrator.agents.base import Assignment
 from orchestrator.agents.briefing import briefing_for
 from orchestrator.agents.transcript import Transcript
 from orchestrator.checks.submission import check_boundary, check_contracts
+from orchestrator.desk import AttemptDesk
 from orchestrator.effects import reached
 from orchestrator.errors import BoardError, GitError, WorkspaceError
 from orchestrator.files import write_whole
@@ -25,20 +26,22 @@ from orchestrator.model.plan import spec_hash
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
 from orchestrator.process_table import start_time
+from orchestrator.setting_up import set_up_and_work
 from orchestrator.snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from orchestrator.board.seat import Seat
     from orchestrator.context import RunContext
     from orchestrator.git.parse import Change, CommitId
     from orchestrator.model.finding import CheckResult
+    from orchestrator.model.globs import Scope
     from orchestrator.model.outcome import Outcome
     from orchestrator.model.plan import Task
     from orchestrator.model.state import TaskState
     from orchestrator.snapshots import Snapshot
-    from orchestrator.worktrees import Captured, Workspace
+    from orchestrator.workspace import Captured, Workspace
 
 __all__ = ["Attempt", "attempt", "branch_of", "take_in"]
 
@@ -75,6 +78,10 @@ class Attempt:
         """Write down a process of this attempt, so that whoever takes the run over can end it."""
         event = happened.ProcessStarted(task=self.task.id, generation=self.generation, pid=pid, started=start_time(pid))
         self.context.emit(event)
+
+    def remark(self, text: str) -> None:
+        """Tell the user something about this attempt that changes nothing."""
+        self.context.emit(happened.Noticed(task=self.task.id, text=text))
 
     def provenance(self, changes: Iterable[Change]) -> Provenance:
         """Return what the trailers of this attempt's commit say."""
@@ -114,7 +121,9 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
     )
     await context.settle()
     async with _seat(this) as seat:
-        async with context.worktrees.attempt(this.name, this.commit, context.boundaries[task.id].scope) as space:
+        async with context.worktrees.attempt(
+            this.name, this.commit, context.boundary(task.id).scope, disk=context.loaded.plan.worktree.disk
+        ) as space:
             async with _heartbeats(this, space):
                 outcome = await _work(this, space, seat)
             try:
@@ -172,7 +181,7 @@ async def _heartbeats(this: Attempt, space: Workspace) -> AsyncIterator[None]:
 async def _seat(this: Attempt) -> AsyncIterator[Seat]:
     """Sit down at the board and hold the task there, under this generation, for as long as the attempt takes."""
     hub = this.context.hub
-    hub.open(this.task.id, at_least=this.generation - 1)
+    hub.open(this.task.id, at_least=this.generation - 1, for_agent=this.name)
     seat = await hub.seat(this.name)
     try:
         granted = await seat.claim(this.task.id)
@@ -197,20 +206,21 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
     context.emit(
         happened.AttemptStarted(
             task=task.id, generation=this.generation, commit=this.commit, branch=this.branch, worktree=str(space.folder),
-            agent=task.agent, model=agent.model, session=this.session,
+            technique=space.technique.value, agent=task.agent, model=agent.model, session=this.session,
             transcript=str(transcript_path.relative_to(context.folder)),
         )
     )  # fmt: skip
-    with Transcript(transcript_path) as transcript:
-        transcript.write("briefing", text=this.briefing)
-        assignment = Assignment(
-            run_folder=context.folder, task=task, generation=this.generation, session=this.session, branch=this.branch,
-            commit=this.commit, folder=space.folder, briefing=this.briefing, briefing_file=briefing_file,
-            sources=context.loaded.sources, desk=_Desk(this, seat), transcript=transcript,
-            apply_patch=space.apply_patch, stop=context.stop_agents, on_process=this.note_process,
-        )  # fmt: skip
-        outcome = await agent.work(assignment)
-        transcript.write("outcome", status=outcome.status.value, reason=outcome.reason)
+    async with context.stopping(task.id) as stop:
+        with Transcript(transcript_path) as transcript, _desk(this, space, seat) as desk:
+            transcript.write("briefing", text=this.briefing)
+            assignment = Assignment(
+                run_folder=context.folder, task=task, generation=this.generation, session=this.session, branch=this.branch,
+                commit=this.commit, folder=space.folder, briefing=this.briefing, briefing_file=briefing_file,
+                sources=context.loaded.sources, desk=desk, transcript=transcript, stop=stop,
+                apply_patch=space.apply_patch, on_process=this.note_process, access=context.access_of(this.name),
+            )  # fmt: skip
+            outcome = await set_up_and_work(agent, assignment, space, context.loaded.plan.worktree, this.remark)
+            transcript.write("outcome", status=outcome.status.value, reason=outcome.reason)
     context.emit(
         happened.AttemptEnded(
             task=task.id, generation=this.generation, status=outcome.status, reason=outcome.reason,
@@ -220,29 +230,21 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
     return outcome
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """The board as the agent of one attempt sees it; whatever it does there is told."""
+@contextmanager
+def _desk(this: Attempt, space: Workspace, seat: Seat) -> Iterator[AttemptDesk]:
+    """Give the attempt a desk, where its programs find it for as long as the agent works."""
 
-    this: Attempt
-    seat: Seat
+    def scope_changed(scope: Scope) -> None:
+        space.scope = scope
 
-    async def claim(self, todo: str) -> None:
-        await self.seat.claim(f"{self.this.task.id}/{todo}")
-        self._tell("claims", todo)
-
-    async def done(self, todo: str) -> None:
-        await self.seat.done(f"{self.this.task.id}/{todo}")
-        self._tell("finishes", todo)
-
-    async def report(self, text: str) -> None:
-        await self.seat.report(text)
-        self._tell("says", text)
-
-    def _tell(self, action: str, text: str) -> None:
-        self.this.context.emit(
-            happened.Reported(task=self.this.task.id, generation=self.this.generation, action=action, text=text)
-        )
+    desks = this.context.desks
+    desk = desks[this.name] = AttemptDesk(
+        context=this.context, task=this.task.id, generation=this.generation, seat=seat, scope_changed=scope_changed
+    )
+    try:
+        yield desk
+    finally:
+        del desks[this.name]
 
 
 async def take_in(this: Attempt, space: Workspace, outcome: Outcome) -> tuple[Captured, CommitId]:
@@ -295,7 +297,7 @@ def _check(this: Attempt, captured: Captured) -> list[CheckResult]:
     """Run the checks that need no other task's work."""
     git = this.context.repository.objects
     entries = [e for e in this.context.loaded.plan.contracts.implementations if e.task == this.task.id]
-    boundary = this.context.boundaries[this.task.id]
+    boundary = this.context.boundary(this.task.id)
     results = [check_boundary(git, captured.changes, boundary, by_the_way=captured.agent_changes)]
     if entries:
         results.append(check_contracts(git, captured.tree, entries))

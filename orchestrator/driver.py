@@ -39,6 +39,7 @@ _CHANGES_NOTHING = (
     | happened.ProcessStarted
     | happened.SnapshotTaken
     | happened.OverlapSeen
+    | happened.ScopeWidened
 )  # that decide() looks at
 
 

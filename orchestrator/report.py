@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Plan, Task
     from orchestrator.planfile import LoadedPlan
 
-__all__ = ["report_of", "summary_of", "write_report"]
+__all__ = ["conflicts_of", "ordered_overlaps", "report_of", "summary_of", "write_report"]
 
 
 def report_of(plan: Plan, state: RunState) -> Report:
@@ -37,7 +37,7 @@ def report_of(plan: Plan, state: RunState) -> Report:
         "stopped": state.stopping or None,
         "base": {"branch": started.base, "before": started.commit, "after": ended.commit},
         "tasks": [_task(plan, task, state.tasks[task.id]) for task in plan.tasks],
-        "conflicts": _conflicts(plan, state),
+        "conflicts": conflicts_of(plan, state, ordered_overlaps(plan)),
         "timings": _timings(state),
         "cost_usd": round(state.cost_usd, 6),
         "folder": started.folder,
@@ -76,7 +76,8 @@ def _task(plan: Plan, task: Task, state: TaskState) -> TaskReport:
     }
 
 
-def _conflicts(plan: Plan, state: RunState) -> Conflicts:
+def conflicts_of(plan: Plan, state: RunState, prevented: int) -> Conflicts:
+    """Return how many conflicts were prevented (`ordered_overlaps`), seen early, and met at the merge, and who resolved them."""
     failed = [(task, check) for task, now in state.tasks.items() for check in now.failed_checks]
     stages = Counter(check.stage for _, check in failed)
     kinds = Counter(v.conflict for _, check in failed for v in check.result.violations if v.severity is Severity.ERROR)
@@ -86,7 +87,7 @@ def _conflicts(plan: Plan, state: RunState) -> Conflicts:
         if state.tasks[task].status is TaskStatus.LANDED
     )
     return {
-        "prevented": _ordered_overlaps(plan),
+        "prevented": prevented,
         "detected_early": stages["submission"] + len(state.overlaps),
         "at_merge": stages["landing"],
         "by_type": {
@@ -100,7 +101,7 @@ def _conflicts(plan: Plan, state: RunState) -> Conflicts:
     }
 
 
-def _ordered_overlaps(plan: Plan) -> int:
+def ordered_overlaps(plan: Plan) -> int:
     """Count the pairs of tasks whose scopes meet in a path; a valid plan has `needs` between each two of them."""
     scopes = {task.id: Scope(plan.owned(task)) for task in plan.tasks}
     return sum(1 for _ in overlapping_pairs(scopes))

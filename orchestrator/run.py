@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
 import time
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.registry import agents_of
+from orchestrator.agents.script import ScriptAgent
 from orchestrator.base_branch import open_base
 from orchestrator.board.hub import open_board
 from orchestrator.context import RunContext
 from orchestrator.contracts import write_contracts
 from orchestrator.disk_faults import refuse_faulty_disk
 from orchestrator.driver import Driver
-from orchestrator.effects import reached
 from orchestrator.engine import LocalEngine
 from orchestrator.errors import BaseBranchError, UsageError
 from orchestrator.files import delete
@@ -29,41 +28,43 @@ from orchestrator.git.gc_lock import no_gc
 from orchestrator.git.repository import private_git_folder
 from orchestrator.journal import Journal
 from orchestrator.landing import Landing
+from orchestrator.listener import listen
 from orchestrator.model import events as happened
-from orchestrator.model.boundary import boundary_of
-from orchestrator.model.claims import GrantState
 from orchestrator.model.decide import verdict
 from orchestrator.model.independence import Independence
-from orchestrator.model.replan import compare
-from orchestrator.model.state import TaskStatus
 from orchestrator.model.todo import TaskCard
 from orchestrator.orphans import adopting
-from orchestrator.planfile import contract_files, load_plan, patches_of
+from orchestrator.plan_of_run import boundaries_of, edit_of, pin_plan, pinned_plan, tell_board, with_edited_plan
+from orchestrator.planfile import contract_files
 from orchestrator.radar import Radar
 from orchestrator.recovery import reconcile
 from orchestrator.report import write_report
+from orchestrator.technique import demanded_technique
 from orchestrator.worktrees import Worktrees
 from orchestrator.worktrees_home import worktrees_home
 
 if TYPE_CHECKING:
-    from orchestrator.agents.base import Agent
+    from orchestrator.agents.base import Agent, Desk
     from orchestrator.base_branch import BaseBranch
+    from orchestrator.board.hub import Hub
+    from orchestrator.board.publication import Publication
     from orchestrator.driver import Recorder
     from orchestrator.git.repository import Repository
-    from orchestrator.model.boundary import Boundary
     from orchestrator.model.formats import Report
-    from orchestrator.model.state import RunState
     from orchestrator.planfile import LoadedPlan
+    from orchestrator.service import Served
+    from orchestrator.technique import Technique
 
 _TRIES = 20
-__all__ = ["Run", "begin_run", "new_run_id", "pinned_plan", "take_over_run"]
+__all__ = ["Run", "begin_run", "new_run_id", "take_over_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run that has begun, here or in a process that has gone; `go` does the rest.
 
-    `loaded` is the plan under which it was left, `edited` the one with which it goes on, if that is another.
+    `loaded` is the plan under which it was left, `edited` the one with which it goes on, if that is another. With a
+    `publication` its board is served over the network.
     """
 
     name: str
@@ -75,7 +76,9 @@ class Run:
     agents: dict[str, Agent]
     jobs: int
     recorder: Recorder
+    technique: Technique | None
     edited: LoadedPlan | None = None
+    publication: Publication | None = None
 
     async def go(self, *, stop_agents: asyncio.Event, stop_gates: asyncio.Event, heartbeat: float) -> Report:
         """Run to the end and return the report, which is also written to the run's folder.
@@ -91,43 +94,75 @@ class Run:
             if journal is not None:
                 stack.callback(journal.close)
             await stack.enter_async_context(adopting())  # what agents leave behind is ended while the run is still ours
-            stack.callback(_tidy, self.repository.objects.git_dir, indexes, self.home / self.name)
+            worktrees = Worktrees(self.repository, self.home / self.name, indexes, self._notice, self.technique)
+            stack.callback(_tidy, self.repository.objects.git_dir, indexes, worktrees)
             hub = await stack.enter_async_context(open_board(self.folder / "board.log"))
             hub.publish_tasks(TaskCard.of(task) for task in self.loaded.plan.tasks)
+            desks: dict[str, Desk] = {}
+            served = await self._serve(hub, desks, stack)
             context = RunContext(
                 run=self.name, folder=self.folder, loaded=self.loaded, repository=self.repository, base=self.base,
-                worktrees=Worktrees(self.repository, self.home / self.name, indexes, self._notice), hub=hub,
-                agents=self.agents, emit=self.recorder.emit, settle=self.recorder.settle,
+                worktrees=worktrees, hub=hub, agents=self.agents, emit=self.recorder.emit, settle=self.recorder.settle,
                 radar=Radar(self.repository.objects), independence=Independence(self.loaded.plan),
                 heartbeat=heartbeat, stop_agents=stop_agents, stop_gates=stop_gates,
-                boundaries=_boundaries(self.loaded),
+                boundaries=boundaries_of(self.loaded), state=lambda: self.recorder.state,
+                desks=desks, access_of=served.access_of if served else lambda _agent: {},
             )  # fmt: skip
             try:
                 await reconcile(context, self.recorder.state)  # under the plan that it was begun with
                 if self.edited is not None:
-                    context = _edited(context, self.edited, self.recorder)
-                    _tell_board(context, self.recorder.state)
+                    context = with_edited_plan(context, self.edited, self.recorder)
+                    tell_board(context, self.recorder.state)
+                if served is not None:
+                    served.watch.begin(context.loaded.plan, self.recorder.state)
+                for task_id, task in self.recorder.state.tasks.items():
+                    context.independence.widen(task_id, task.widened)
                 await _publish_contracts(context, self.recorder)
-                await self._work(context, started)
+                await self._work(context, started, served)
             except (Exception, asyncio.CancelledError) as error:
                 context.refuse_faulty_disks(error)
                 await _conclude(context, self.recorder, time.monotonic() - started, stack)
                 raise
             return await _conclude(context, self.recorder, time.monotonic() - started, stack)
 
+    async def _serve(self, hub: Hub, desks: dict[str, Desk], stack: AsyncExitStack) -> Served | None:
+        """Serve the run if somebody wants to watch it, or an agent may want to use the board's tools."""
+        if self.publication is None and all(isinstance(agent, ScriptAgent) for agent in self.agents.values()):
+            return None
+        from orchestrator.service import (  # a web server is only for those who need one
+            RunFiles,
+            local_publication,
+            served,
+        )
+
+        files = RunFiles(self.folder, self.repository)
+        offered = served(hub, self.publication or local_publication(), files, desks, self.recorder)
+        found = await stack.enter_async_context(offered)
+        if self.publication is not None:
+            self._notice(f"the board is served at {found.url}; the token is in {self.folder / found.file}")
+        return found
+
     def _notice(self, text: str) -> None:
         self.recorder.emit(happened.Noticed(text=text))
 
-    async def _work(self, context: RunContext, started: float) -> None:
+    async def _work(self, context: RunContext, started: float, served: Served | None) -> None:
         """Let agents work and land what they hand in, side by side."""
         gating = Gating(context)
         landing = Landing(context, gating, lambda: self.recorder.state)
+        if served is not None:
+            served.watch.train = lambda: landing.train
         driver = Driver(
             context=context, recorder=self.recorder, engine=LocalEngine({"agents": self.jobs}), landing=landing,
             jobs=self.jobs, started=started,
         )  # fmt: skip
-        async with gating.opened(), landing.opened():
-            await driver.drive()
+        over = asyncio.Event()
+        listening = asyncio.create_task(listen(context, over))
+        try:
+            async with gating.opened(), landing.opened():
+                await driver.drive()
+        finally:
+            over.set()
+            await listening
 
 
 def new_run_id(plan_name: str, date: str) -> str:
@@ -140,7 +175,7 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
 
     Raises:
         PlanError: the plan asks for an agent that cannot be started.
-        UsageError: the base branch does not exist, or the run's name is taken.
+        UsageError: the base branch does not exist, the run's name is taken, or worktrees cannot be made as was asked for.
         BaseBranchError: the base branch is checked out and dirty.
         DiskError: nothing can be written in the repository or in the folder for worktrees.
     """
@@ -148,6 +183,7 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
     home = worktrees_home(repository)
     base = open_base(repository, loaded.plan.base, home)
     refuse_faulty_disk(repository.common_dir, home)
+    technique = demanded_technique(home)
     base.refuse_if_dirty()
     folder = repository.runs_folder / run
     _refuse_leftovers(repository, home, folder)
@@ -157,7 +193,7 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
         raise UsageError(
             f"There is a run {run} already.", hint="Choose another name with --run, or leave it out."
         ) from error
-    _pin_plan(loaded, folder / "plan")
+    pin_plan(loaded, folder / "plan")
     recorder.journal = Journal(folder / "journal")
     recorder.emit(
         happened.RunStarted(
@@ -168,7 +204,7 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
     )  # fmt: skip
     return _opened(Run(
         name=run, folder=folder, loaded=loaded, repository=repository, base=base, home=home, agents=agents, jobs=jobs,
-        recorder=recorder,
+        recorder=recorder, technique=technique,
     ))  # fmt: skip
 
 
@@ -199,7 +235,7 @@ def take_over_run(
     if state.started is None:
         raise UsageError(f"The run {folder.name} ended before it began.", hint="Start it again with `orch run`.")
     loaded = pinned_plan(folder, state)
-    edit = _edit_of(folder, loaded, edited, state) if edited is not None else None
+    edit = edit_of(folder, loaded, edited, state) if edited is not None else None
     if edit is None and state.ended and state.ended.status == "landed" and (folder / "report.json").is_file():
         raise UsageError(f"Everything in the run {folder.name} has landed.", hint="There is nothing to go on with.")
     made = [Path(task.attempt.worktree) for task in state.tasks.values() if task.attempt]
@@ -207,47 +243,15 @@ def take_over_run(
     home = homes[0] if homes else worktrees_home(repository)
     base = open_base(repository, state.started.base, home, last=state.base_commit)
     refuse_faulty_disk(folder, home)
+    technique = demanded_technique(home)
     recorder.state = state
     slots = jobs or (edit.jobs if edit else None) or state.jobs
     recorder.emit(happened.Resumed(commit=base.tip(), jobs=slots, pid=os.getpid()))
     agents = agents_of(loaded.plan, loaded.path.name)
     return _opened(Run(
         name=folder.name, folder=folder, loaded=loaded, repository=repository, base=base, home=home, agents=agents,
-        jobs=slots, recorder=recorder, edited=edited if edit else None,
+        jobs=slots, recorder=recorder, technique=technique, edited=edited if edit else None,
     ))  # fmt: skip
-
-
-def pinned_plan(folder: Path, state: RunState) -> LoadedPlan:
-    """Return the plan that counts in a run: the one it began with, or the newest edited one that it went on with.
-
-    Raises:
-        UsageError: it is gone, or was changed where it is kept.
-    """
-    place = folder / state.plan_folder
-    loaded = load_plan(place / "plan.yaml")
-    if loaded.sha256 != state.plan_sha256:
-        raise UsageError(
-            f"The plan in {place} is not the one with which the run {folder.name} was left.",
-            hint="Restore it, or start a new run with `orch run --new PLAN`.",
-        )
-    return loaded
-
-
-def _edit_of(folder: Path, loaded: LoadedPlan, edited: LoadedPlan, state: RunState) -> happened.PlanEdited | None:
-    """Return what an edited plan changes in a run; None if nothing.
-
-    Raises:
-        UsageError: the run cannot go on with it.
-        PlanError: it asks for an agent that cannot be started.
-    """
-    replan = compare(loaded, edited, state)
-    if replan.refused:
-        raise UsageError(
-            f"The run {folder.name} cannot go on with {edited.path}: {replan.refused[0]}.",
-            hint=f"Start a new run with it: orch run --new {edited.path}",
-        )
-    agents_of(edited.plan, edited.path.name)
-    return replan.edit
 
 
 def _opened(run: Run) -> Run:
@@ -260,49 +264,11 @@ def _opened(run: Run) -> Run:
     return replace(run, repository=repository, base=replace(run.base, repository=repository))
 
 
-def _pin_plan(loaded: LoadedPlan, folder: Path) -> None:
-    """Write the plan, and every file that it names, into the run's folder: what is resumed is what was begun."""
-    reached("plan-pin")
-    for name, content in {"plan.yaml": loaded.text, **loaded.sources}.items():
-        place = folder / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
-    reached("plan-pinned")
-
-
-def _boundaries(loaded: LoadedPlan) -> dict[str, Boundary]:
-    return {task.id: boundary_of(loaded.plan, task, patches_of(loaded, task)) for task in loaded.plan.tasks}
-
-
-def _edited(context: RunContext, edited: LoadedPlan, recorder: Recorder) -> RunContext:
-    """Let an edited plan count from now on: it is kept in the run's folder first, then one event says so.
-
-    A kill before that event leaves the old plan, whole, and a kill after it the new one.
-    """
-    agents, boundaries = agents_of(edited.plan, edited.path.name), _boundaries(edited)
-    edit = compare(context.loaded, edited, recorder.state).edit  # anew: what was cut off may have landed since
-    assert edit is not None, "take_over_run() found a difference"
-    _pin_plan(edited, context.folder / edit.folder)
-    recorder.emit(edit)
-    independence = Independence(edited.plan)
-    return replace(context, loaded=edited, agents=agents, boundaries=boundaries, independence=independence)
-
-
-def _tell_board(context: RunContext, state: RunState) -> None:
-    """Put the tasks of the edited plan on the board, and say of those that it has not any more that nobody waits for them."""
-    context.hub.publish_tasks(TaskCard.of(task) for task in context.loaded.plan.tasks)
-    for task_id in state.edited.dropped if state.edited else ():
-        if state.dropped[task_id].status is not TaskStatus.LANDED:
-            context.hub.release(task_id, GrantState.CANCELLED, note="it is not in the plan any more")
-
-
-def _tidy(private_git: Path, indexes: Path, home: Path) -> None:
-    """Remove what only a running run needs, and the folder of its worktrees if none was kept."""
+def _tidy(private_git: Path, indexes: Path, worktrees: Worktrees) -> None:
+    """Remove what only a running run needs."""
+    worktrees.tidy()
     delete(private_git)
     delete(indexes)
-    for place in (home, home.parent):
-        with contextlib.suppress(OSError):  # it holds a folder that was kept, or another run's
-            place.rmdir()
 
 
 async def _conclude(context: RunContext, recorder: Recorder, seconds: float, held: AsyncExitStack) -> Report:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.agents.transcript import Transcript
@@ -40,6 +40,50 @@ class Desk(Protocol):
         """Say what is going on."""
         ...
 
+    def todos(self) -> Sequence[str]:
+        """Return a line for each TODO of the task: where it stands, and who has it."""
+        ...
+
+    def read(self, *, everything: bool = False) -> str:
+        """Return what changed on the board since this was asked last; the first time, or for `everything`, where all stands."""
+        ...
+
+    def contract(self, path: str | None = None) -> str:
+        """Return the text of a contract file; without a path, the names of all.
+
+        Raises:
+            ClaimRefused: there is none of that name.
+        """
+        ...
+
+    async def widen(self, globs: Sequence[str], reason: str) -> None:
+        """Ask for a wider scope, until this attempt ends.
+
+        Raises:
+            ClaimRefused: a task that is at work may write one of these paths, or nobody may.
+        """
+        ...
+
+    async def ask(self, text: str, to: str = "person") -> str:
+        """Ask a person, or whoever works on another task; return the question's id.
+
+        Raises:
+            ClaimRefused: the plan has no such task, or too many questions of this agent are open.
+        """
+        ...
+
+    async def answer(self, question: str, text: str) -> None:
+        """Answer a question that was put to this task.
+
+        Raises:
+            ClaimRefused: there is no such question to this task, or it was answered.
+        """
+        ...
+
+    async def answer_to(self, question: str, wait: float = 0.0) -> str | None:
+        """Return the answer to a question of this attempt; None if none came within `wait` seconds (at most 50)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
@@ -47,7 +91,8 @@ class Assignment:
 
     `run_folder` is named as the run is; `folder` is its worktree, the only place it may write; `briefing` is what it is
     told, also in `briefing_file`; `sources` are the plan's own files that script steps name; `on_process` is told of each
-    process that is started; `stop` is set when it must end politely.
+    process that is started; `stop` is set when it must end politely; `access` are variables by which its
+    programs find the board's tools; `ports` are free ones that no other attempt has.
     """
 
     run_folder: Path
@@ -65,6 +110,8 @@ class Assignment:
     apply_patch: Callable[[bytes], Awaitable[str]]
     on_process: Callable[[int], None]
     stop: asyncio.Event
+    access: Mapping[str, str]
+    ports: tuple[int, ...] = ()
 
 
 class Agent(Protocol):

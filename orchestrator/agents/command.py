@@ -102,5 +102,7 @@ def _environment(assignment: Assignment) -> dict[str, str]:
             "ORCH_BRANCH": assignment.branch,
             "ORCH_BASE": assignment.commit,
             "ORCH_PROMPT": str(assignment.briefing_file),
+            **assignment.access,
+            **{f"ORCH_PORT_{number}" if number else "ORCH_PORT": str(p) for number, p in enumerate(assignment.ports)},
         }
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptAgent"]
 
+_LOOK = 1.0  # seconds between two looks at whether the attempt is to end, while an answer is waited for
+
 
 @dataclass(frozen=True, slots=True)
 class _StepFailed(Exception):
@@ -102,10 +104,24 @@ async def _carry_out(step: p.Step, assignment: Assignment, started: float) -> No
                 raise _StepFailed(f"done {todo}: {refused.message}") from refused
         case p.Report(report=text):
             await assignment.desk.report(text)
+        case p.WidenScope(widen=globs):
+            try:
+                await assignment.desk.widen(globs, "a step of the plan")
+            except ClaimRefused as refused:
+                raise _StepFailed(refused.message) from refused
+        case p.AskPerson(ask=question):
+            await _ask(assignment, question, started)
         case p.Sleep(sleep=seconds):
             await _sleep(assignment, seconds, started)
         case p.Fail(fail=reason):
             raise _StepFailed(reason)
+
+
+async def _ask(assignment: Assignment, text: str, started: float) -> None:
+    question = await assignment.desk.ask(text)
+    while (answer := await assignment.desk.answer_to(question, _LOOK)) is None:
+        _check_limits(assignment, 0, time.monotonic() - started)
+    assignment.transcript.write("answer", question=question, text=answer)
 
 
 def _place(folder: Path, path: str) -> Path:

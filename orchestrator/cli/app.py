@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from orchestrator import __version__
-from orchestrator.cli import doctoring, keeping, look, plans, running
+from orchestrator.cli import blaming, doctoring, keeping, look, plans, running, serving, speaking
 from orchestrator.disk_faults import disk_error_in
 from orchestrator.errors import ExitCode, OrchestratorError, PlanError
 
@@ -27,8 +27,10 @@ def orch() -> None:
 
 
 for command in (
-    running.run, running.resume, plans.check, look.status, look.log, look.board, look.blame, plans.plan,
-    keeping.recover, keeping.clean, doctoring.doctor,
+    running.run, running.resume, plans.check, look.status, look.log, look.board, blaming.blame, plans.plan,
+    keeping.recover, keeping.clean, doctoring.doctor, serving.serve,
+    speaking.answer, speaking.cancel, speaking.pause, speaking.unpause,
+    speaking.mcp,
 ):  # fmt: skip
     orch.add_command(command)
 

@@ -8,17 +8,20 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.common import json_option, open_repository, remembered, repo_option, run_folder, say
+from orchestrator.cli.serving import listen_options
 from orchestrator.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orchestrator.board.publication import Publication
     from orchestrator.driver import Recorder
     from orchestrator.git.repository import Repository
     from orchestrator.model.formats import Report
@@ -47,13 +50,14 @@ heartbeat_option = click.option(
 )
 @jobs_option
 @heartbeat_option
+@listen_options
 @click.option("--run", "run_id", help="A name for this run (default: the date, the plan's name, and four hex digits).")
 @click.option("--new", is_flag=True, help="Start anew, even if a run of this plan has not ended.")
 @repo_option
 @json_option
 def run(
     *, plan: Path, mode: str, jobs: int | None, heartbeat: float, run_id: str | None, new: bool, repo: Path | None,
-    as_json: bool,
+    publication: Publication | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Run PLAN: contracts first, then agents side by side, landing what is proved to fit."""
     from orchestrator.planfile import load_plan
@@ -68,6 +72,7 @@ def run(
         return _execute(
             lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=loaded),
             heartbeat=heartbeat,
+            publication=publication,
             as_json=as_json,
         )
     name = _checked_run_id(run_id) if run_id else new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
@@ -75,6 +80,7 @@ def run(
     return _execute(
         lambda recorder: begin_run(loaded, repository, run=name, jobs=slots, recorder=recorder),
         heartbeat=heartbeat,
+        publication=publication,
         as_json=as_json,
     )
 
@@ -86,10 +92,12 @@ def run(
 )
 @jobs_option
 @heartbeat_option
+@listen_options
 @repo_option
 @json_option
 def resume(
-    *, run: str | None, plan: Path | None, jobs: int | None, heartbeat: float, repo: Path | None, as_json: bool
+    *, run: str | None, plan: Path | None, jobs: int | None, heartbeat: float, publication: Publication | None,
+    repo: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Go on with RUN (default: the newest that has not landed everything), however it was ended."""
     from orchestrator.planfile import load_plan
@@ -101,11 +109,14 @@ def resume(
     return _execute(
         lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=edited),
         heartbeat=heartbeat,
+        publication=publication,
         as_json=as_json,
     )
 
 
-def _execute(begin: Callable[[Recorder], Run], *, heartbeat: float, as_json: bool) -> int:
+def _execute(
+    begin: Callable[[Recorder], Run], *, heartbeat: float, publication: Publication | None, as_json: bool
+) -> int:
     import asyncio
 
     from orchestrator.cli.live import Display
@@ -115,7 +126,8 @@ def _execute(begin: Callable[[Recorder], Run], *, heartbeat: float, as_json: boo
 
     with Display(plain=as_json or not sys.stdout.isatty(), to_stderr=as_json) as display:
         recorder = Recorder(state=RunState(), tell=display.tell)
-        report, interrupted = asyncio.run(_with_signals(begin, recorder, heartbeat))
+        served = (lambda recorder: replace(begin(recorder), publication=publication)) if publication else begin
+        report, interrupted = asyncio.run(_with_signals(served, recorder, heartbeat))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     say([json.dumps(report)] if as_json else ["", *summary_of(report, width)])
     if interrupted:
@@ -157,7 +169,7 @@ def _offer(folder: Path, state: RunState, loaded: LoadedPlan, plan: Path) -> Non
     """
     from orchestrator.model.replan import compare
     from orchestrator.model.sentences import edit_lines
-    from orchestrator.run import pinned_plan
+    from orchestrator.plan_of_run import pinned_plan
 
     so_far = f"The run {folder.name} of this plan has not ended"
     as_it_was = f"Go on with the plan as it was: orch resume {folder.name}"

@@ -86,6 +86,8 @@ def _limit_reached(plan: Plan, state: RunState, seconds: float) -> str:
 
 def _end_of(task: Task, state: RunState) -> End | None:
     now = state.tasks[task.id]
+    if now.unwanted and now.status in (TaskStatus.WAITING, TaskStatus.SUBMITTED):
+        return End(task.id, "cancelled", "it was cancelled by hand")
     if now.status is TaskStatus.SUBMITTED and not state.lands:
         return End(task.id, "cancelled", f"{state.stopping}; the finished work is kept on its branch")
     if now.status is not TaskStatus.WAITING:
@@ -107,7 +109,7 @@ def _end_of(task: Task, state: RunState) -> End | None:
 
 
 def _starts(plan: Plan, state: RunState, jobs: int) -> tuple[Start, ...]:
-    free = jobs - len(state.with_status(TaskStatus.WORKING))
+    free = 0 if state.paused else jobs - len(state.with_status(TaskStatus.WORKING))
     ready = [
         Start(task.id, state.tasks[task.id].generation + 1)
         for task in plan.tasks

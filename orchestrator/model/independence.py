@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.model.globs import Scope, overlap
 from orchestrator.model.graph import Reach
+from orchestrator.model.widening import widened
 
 if TYPE_CHECKING:
     from orchestrator.model.plan import Plan
@@ -32,6 +33,11 @@ class Independence:
     def meet(self, one: str, other: str) -> None:
         """Remember that the work of two tasks was seen to meet."""
         self._known[frozenset((one, other))] = False
+
+    def widen(self, task: str, globs: tuple[str, ...]) -> None:
+        """Count what a task was granted besides its scope."""
+        self._scopes[task] = widened(self._scopes[task], globs)
+        self._known = {pair: known for pair, known in self._known.items() if task not in pair or not known}
 
     def holds(self, one: str, other: str) -> bool:
         """Tell whether two tasks are independent; symmetric."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from orchestrator.model import globs
 from orchestrator.model.plan_steps import (
     ApplyPatch,
+    AskPerson,
     ClaimTodo,
     DeleteFile,
     Fail,
@@ -26,6 +27,7 @@ from orchestrator.model.plan_steps import (
     Sleep,
     Step,
     When,
+    WidenScope,
     WriteFile,
 )
 from orchestrator.model.plan_values import (
@@ -44,6 +46,7 @@ from orchestrator.model.plan_values import (
     parse_duration,
     repository_path,
 )
+from orchestrator.model.plan_worktree import WorktreeSetup
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -53,6 +56,7 @@ __all__ = [
     "AgentKind",
     "AgentSpec",
     "ApplyPatch",
+    "AskPerson",
     "ClaimTodo",
     "ContractFile",
     "Contracts",
@@ -77,6 +81,8 @@ __all__ = [
     "TodoSpec",
     "Track",
     "When",
+    "WidenScope",
+    "WorktreeSetup",
     "WriteFile",
     "parse_duration",
     "repository_path",
@@ -237,6 +243,7 @@ class Plan(Strict):
     gates: tuple[Gate, ...] = ()
     limits: RunLimits = RunLimits()
     merge: MergePolicy = MergePolicy()
+    worktree: WorktreeSetup = Field(default=WorktreeSetup(), json_schema_extra={"default": {}})
 
     @field_validator("version", mode="before")
     @classmethod

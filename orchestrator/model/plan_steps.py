@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from orchestrator.model.plan_values import Duration, RepoPath, Strict
+from orchestrator.model.plan_values import Duration, GlobText, RepoPath, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STEP_NAMES",
     "ApplyPatch",
+    "AskPerson",
     "ClaimTodo",
     "DeleteFile",
     "Fail",
@@ -25,6 +26,7 @@ __all__ = [
     "Sleep",
     "Step",
     "When",
+    "WidenScope",
     "WriteFile",
     "each_step",
 ]
@@ -93,6 +95,18 @@ class Report(Strict):
     report: str
 
 
+class WidenScope(Strict):
+    """Step: ask for a wider scope; a refusal fails the attempt."""
+
+    widen: tuple[GlobText, ...] = Field(min_length=1)
+
+
+class AskPerson(Strict):
+    """Step: ask a person on the board, and wait for the answer."""
+
+    ask: str = Field(min_length=1)
+
+
 class Sleep(Strict):
     """Step: wait; seconds."""
 
@@ -111,7 +125,7 @@ class OnlyWhen(Strict):
     when: When
 
 
-STEP_NAMES = ("write", "delete", "patch", "run", "claim", "done", "report", "sleep", "fail", "when")
+STEP_NAMES = ("write", "delete", "patch", "run", "claim", "done", "report", "widen", "ask", "sleep", "fail", "when")
 
 
 def _step_tag(value: object) -> str | None:
@@ -129,6 +143,8 @@ Step = Annotated[
     | Annotated[ClaimTodo, Tag("step-claim")]
     | Annotated[FinishTodo, Tag("step-done")]
     | Annotated[Report, Tag("step-report")]
+    | Annotated[WidenScope, Tag("step-widen")]
+    | Annotated[AskPerson, Tag("step-ask")]
     | Annotated[Sleep, Tag("step-sleep")]
     | Annotated[Fail, Tag("step-fail")]
     | Annotated[OnlyWhen, Tag("step-when")],

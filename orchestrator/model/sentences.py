@@ -57,6 +57,10 @@ def _about_run(event: happened.Event) -> str:
             return f"The contracts ({_files(event.files)}) are committed as {(event.commit or '')[:12]}."
         case happened.StopRequested():
             return f"Stopping: {event.reason}." + ("" if event.lands else " A second time ends everything at once.")
+        case happened.Paused():
+            return "Paused: no attempt begins until `orch unpause`; what is under way goes on."
+        case happened.Unpaused():
+            return "Attempts begin again."
         case happened.Noticed():
             return event.text
         case happened.RunEnded():
@@ -71,21 +75,31 @@ def _about_task(event: happened.Event) -> str:
             return f"{event.task}: {event.agent} ({event.model}) starts{again}."
         case happened.Reported():
             return f"{event.task}: {event.action} {event.text}"
+        case happened.CancelRequested():
+            return f"{event.task}: is to be cancelled."
+        case happened.ScopeWidened():
+            return f"{event.task}: may write {_few(event.globs)} as well: {event.reason}"
         case happened.AttemptEnded():
             # How an agent failed stands in the refusal that follows.
             return f"{event.task}: the agent is done after {event.seconds:.1f} s." if event.status == "done" else ""
-        case happened.Checked() if not event.result.passed:
-            errors = [v for v in event.result.violations if v.severity is Severity.ERROR]
-            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-            return f"{event.task}: check {event.result.name} failed: {errors[0]}{more}"
-        case happened.Checked():
-            return f"{event.task}: {event.result.name} passed." if event.result.name.startswith("gate:") else ""
         case happened.Submitted():
             return f"{event.task}: submitted {_files(event.files) if event.files else 'no change'}."
         case happened.Refused(stopped=True):
             return f"{event.task}: generation {event.generation} was stopped; what it wrote is on its branch."
         case happened.Refused():
             return f"{event.task}: generation {event.generation} is refused: {event.reason}"
+        case _:
+            return _about_landing(event)
+
+
+def _about_landing(event: happened.Event) -> str:
+    match event:
+        case happened.Checked() if not event.result.passed:
+            errors = [v for v in event.result.violations if v.severity is Severity.ERROR]
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            return f"{event.task}: check {event.result.name} failed: {errors[0]}{more}"
+        case happened.Checked():
+            return f"{event.task}: {event.result.name} passed." if event.result.name.startswith("gate:") else ""
         case happened.LandingStarted():
             return f"{event.task}: is being merged and tested."
         case happened.Landed():

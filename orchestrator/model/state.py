@@ -36,6 +36,7 @@ class TaskStatus(StrEnum):
 class TaskState:
     """One task at one moment; `generation` is the newest that was started, 0 before the first.
 
+    `widened` are globs that this generation may write besides those of the plan; `unwanted` is what somebody cancelled.
     `seconds` is what all its attempts took, `landing_seconds` what merging, gates and landing took.
     """
 
@@ -44,6 +45,8 @@ class TaskState:
     attempt: happened.AttemptStarted | None = None
     kept: happened.Kept | None = None
     processes: tuple[happened.ProcessStarted, ...] = ()
+    widened: tuple[str, ...] = ()
+    unwanted: bool = False
     submitted: str | None = None
     landed: str | None = None
     checks: tuple[happened.Checked, ...] = ()
@@ -81,6 +84,7 @@ class RunState:
     ended: happened.RunEnded | None = None
     contracts: happened.ContractsPublished | None = None
     stopping: str = ""
+    paused: bool = False
     lands: bool = True
     moved_to: str = ""
     moving: happened.BaseMoving | None = None
@@ -125,7 +129,7 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             return replace(state, started=event, tasks=tasks, jobs=event.jobs)
         case happened.Resumed():
             tasks = {task_id: _reopened(task) for task_id, task in state.tasks.items()}
-            return replace(state, tasks=tasks, ended=None, stopping="", lands=True)
+            return replace(state, tasks=tasks, ended=None, stopping="", paused=False, lands=True)
         case happened.PlanEdited():
             return _edited(state, event)
         case happened.BaseMoving():
@@ -134,6 +138,8 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             return replace(state, contracts=event, moved_to=event.commit or state.moved_to, moving=None)
         case happened.StopRequested():
             return replace(state, stopping=state.stopping or event.reason, lands=state.lands and event.lands)
+        case happened.Paused() | happened.Unpaused():
+            return replace(state, paused=isinstance(event, happened.Paused))
         case happened.RunEnded():
             return replace(state, ended=event)
         case happened.OverlapSeen():
@@ -174,7 +180,10 @@ def _edited(state: RunState, event: happened.PlanEdited) -> RunState:
 
 def _anew(task: TaskState) -> TaskState:  # j
     """Return a task that starts anew: its past does not count against it, but numbers only grow, and its cost was paid."""
-    return replace(task, status=TaskStatus.WAITING, refusals=(), checks=(), processes=(), submitted=None, reason="")
+    return replace(
+        task, status=TaskStatus.WAITING, refusals=(), checks=(), processes=(), submitted=None, widened=(), unwanted=False,
+        reason="",
+    )  # fmt: skip
 
 
 def _reopened(task: TaskState) -> TaskState:
@@ -188,6 +197,8 @@ _TaskEvent = (
     happened.Assigned
     | happened.AttemptStarted
     | happened.ProcessStarted
+    | happened.ScopeWidened
+    | happened.CancelRequested
     | happened.AttemptEnded
     | happened.Kept
     | happened.Checked
@@ -209,6 +220,10 @@ def _fold_task(task: TaskState, event: _TaskEvent) -> TaskState:
             return replace(task, attempt=event)
         case happened.ProcessStarted():
             return replace(task, processes=(*task.processes, event))
+        case happened.CancelRequested():
+            return replace(task, unwanted=True)
+        case happened.ScopeWidened():
+            return replace(task, widened=(*task.widened, *event.globs))
         case happened.AttemptEnded():
             seconds, cost_usd = task.seconds + event.seconds, task.cost_usd + event.cost_usd
             return replace(task, seconds=seconds, cost_usd=cost_usd, processes=())
@@ -222,7 +237,8 @@ def _fold_task(task: TaskState, event: _TaskEvent) -> TaskState:
         case happened.LandingStarted():  # d
             return replace(task, status=TaskStatus.LANDING)
         case happened.Refused():  # c, f
-            return replace(task, status=TaskStatus.WAITING, refusals=(*task.refusals, event), submitted=None)
+            refusals = (*task.refusals, event)
+            return replace(task, status=TaskStatus.WAITING, refusals=refusals, submitted=None, widened=())
         case happened.Landed():  # e
             return replace(task, status=TaskStatus.LANDED, landed=event.commit, landing_seconds=event.seconds)
         case happened.TaskEnded():  # g, h, i

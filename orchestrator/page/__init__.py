@@ -1,0 +1,1 @@
+"""The web page of a run: its files, what it asks of the server, and where that comes from."""
