@@ -114,7 +114,7 @@ class Run:
                     context = with_edited_plan(context, self.edited, self.recorder)
                     tell_board(context, self.recorder.state)
                 if served is not None:
-                    served.watch.begin(context.loaded.plan, self.recorder.state)
+                    served.watch.begin(context.loaded.plan, self.recorder.state)  # it may be an edited one
                 for task_id, task in self.recorder.state.tasks.items():
                     context.independence.widen(task_id, task.widened)
                 await _publish_contracts(context, self.recorder)
@@ -136,7 +136,8 @@ class Run:
         )
 
         files = RunFiles(self.folder, self.repository)
-        offered = served(hub, self.publication or local_publication(), files, desks, self.recorder)
+        publication = self.publication or local_publication()
+        offered = served(hub, publication, files=files, plan=self.loaded.plan, desks=desks, recorder=self.recorder)
         found = await stack.enter_async_context(offered)
         if self.publication is not None:
             self._notice(f"the board is served at {found.url}; the token is in {self.folder / found.file}")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.driver import Recorder
     from orchestrator.git.repository import Repository
     from orchestrator.model.events import Event
+    from orchestrator.model.plan import Plan
 
 __all__ = ["RunFiles", "Served", "local_publication", "served", "served_archive"]
 
@@ -51,7 +52,7 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    hub: Hub, publication: Publication, files: RunFiles, desks: Mapping[str, Desk], recorder: Recorder
+    hub: Hub, publication: Publication, *, files: RunFiles, plan: Plan, desks: Mapping[str, Desk], recorder: Recorder
 ) -> AsyncIterator[Served]:
     """Serve a run that goes on; everything that is recorded is shown until the context ends.
 
@@ -59,6 +60,8 @@ async def served(
         UsageError: the address cannot be had, or the certificate cannot be read.
     """
     keys, tell, watch = publication.keys, recorder.tell, Watch(hub.show)
+    watch.begin(plan, recorder.state)
+    watch.show()
 
     def desk_of(token: str) -> Desk | None:
         rights = keys.rights(token)

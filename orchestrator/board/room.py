@@ -105,12 +105,12 @@ class Room:
         if content is None:
             feed.tell(self.presence.present())
         else:
-            self._tell(self.presence.hear(feed, content), but=feed)
+            # The speaker hears itself, too: a stock client that hears nothing for 30 seconds takes the connection for dead.
+            self._tell(self.presence.hear(feed, content))
 
-    def _tell(self, clients: set[int], but: Feed | None = None) -> None:
+    def _tell(self, clients: set[int]) -> None:
         for feed in self.feeds:
-            if feed is not but:
-                feed.tell(clients)
+            feed.tell(clients)
 
     def _difference(self, state: bytes) -> bytes:
         """Return what a replica in that state lacks, made once for all who are equally far."""

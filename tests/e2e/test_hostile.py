@@ -78,8 +78,8 @@ def test_a_link_in_the_place_of_a_gate_folder_is_not_followed(repo: Repo, tmp_pa
     (tmp_path / "precious/file").write_text("mine\n")
     said = attempt(
         repo,
-        f"while ! test -e ../gate-*/seen; do sleep 0.02; done; for g in ../gate-*; do rm -rf $g; ln -s {tmp_path}/precious $g; done;"
-        f"touch {tmp_path}/taken; echo b > src/a.txt",
+        "while ! test -e ../gate-*/seen; do sleep 0.02; done;"
+        f"for g in ../gate-*; do rm -rf $g; ln -s {tmp_path}/precious $g; done; touch {tmp_path}/taken; echo b > src/a.txt",
         gates=[
             {"name": "slow", "run": f"touch seen; while ! test -e {tmp_path}/taken; do sleep 0.02; done"},
             {"name": "exact", "run": "test ! -e seen && test ! -e file && touch made"},
