@@ -63,7 +63,7 @@ class GateFolder:
 
         What cannot be put away is left to that, which will say so.
         """
-        with contextlib.suppress(GitError, WorkspaceError):
+        with contextlib.suppress(GitError, WorkspaceError, OSError):  # the last: a full disk
             await asyncio.to_thread(self._safely, lambda: self._clean(commit))
             self._exact = commit
 

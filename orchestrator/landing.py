@@ -98,10 +98,11 @@ class Landing:
         self._waiting[item.key] = waiting
         self._arrived.append(item)
         if len(self._arrived) == 1:
-            self._deeds.create_task(self._enqueue())
+            await asyncio.sleep(0)  # what else is handed in at this moment comes along
+            self._enqueue()
         await waiting.done
 
-    async def _enqueue(self) -> None:
+    def _enqueue(self) -> None:
         """Tell the train of all that was handed in at once."""
         items, self._arrived = tuple(self._arrived), []
         self._look_at_base()
