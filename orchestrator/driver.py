@@ -90,17 +90,22 @@ class Driver:
             while True:
                 self.recorder.woken.clear()
                 seconds = time.monotonic() - self.started
+                resting = self.context.governor.resting(
+                    {name: agent.credential for name, agent in self.context.agents.items()}
+                )
                 for action in to_do.decide(
-                    self.context.loaded.plan, self.recorder.state, jobs=self.jobs, seconds=seconds
+                    self.context.loaded.plan, self.recorder.state, jobs=self.jobs, seconds=seconds, resting=resting
                 ):
                     if isinstance(action, to_do.Finish):
                         return
                     self._carry_out(action, group)
-                left = None if limit is None or self.recorder.state.stopping else max(limit - seconds, 0.0)
+                waits = list(resting.values())  # for providers, and for the end of the run's time
+                if limit is not None and not self.recorder.state.stopping:
+                    waits.append(max(limit - seconds, 0.0))
                 try:
-                    await asyncio.wait_for(self.recorder.woken.wait(), left)
+                    await asyncio.wait_for(self.recorder.woken.wait(), min(waits, default=None))
                 except TimeoutError:
-                    continue  # the run's wall time is over; decide() will say so
+                    continue  # decide() will say what follows
 
     def _carry_out(self, action: to_do.Action, group: asyncio.TaskGroup) -> None:
         emit = self.recorder.emit

@@ -7,15 +7,19 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from orchestrator.files import open_new
+from orchestrator.model.agent_events import as_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Transcript"]
+    from orchestrator.model.agent_events import AgentEvent
 
-_LIMIT = 32 * 1024 * 1024
+__all__ = ["LIMIT", "Transcript"]
+
+LIMIT = 32 * 1024 * 1024
+"""Bytes of one transcript; its last line may pass it."""
 
 
 class Transcript:
@@ -24,7 +28,7 @@ class Transcript:
     After `limit` bytes it takes one last line that says so, and nothing more: an agent cannot fill the disk by talking.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, limit: int = _LIMIT) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, limit: int = LIMIT) -> None:
         self._file = open_new(path)
         self._clock = clock
         self._left = limit
@@ -38,6 +42,11 @@ class Transcript:
         self._file.write(line.encode("ascii"))
         if self._left <= 0:
             self._file.write(b'{"event": "truncated", "text": "this transcript has reached its limit"}\n')
+
+    def tell(self, event: AgentEvent) -> None:
+        """Append what the agent was seen to do."""
+        kind, values = as_line(event)
+        self.write(kind, **values)
 
     def output(self, chunk: bytes) -> None:
         """Append what a process printed."""

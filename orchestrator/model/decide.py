@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from orchestrator.model.state import TaskStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from orchestrator.model.formats import EndStatus, RunStatus
     from orchestrator.model.plan import Plan, Task
     from orchestrator.model.state import RunState
@@ -58,8 +60,12 @@ class Finish:
 Action = Start | Land | End | Stop | Finish
 
 
-def decide(plan: Plan, state: RunState, *, jobs: int, seconds: float) -> tuple[Action, ...]:
+def decide(
+    plan: Plan, state: RunState, *, jobs: int, seconds: float, resting: Collection[str] = ()
+) -> tuple[Action, ...]:
     """Return what to do now; `jobs` is how many agents may work at once, `seconds` how long the run has taken.
+
+    `resting` are agents, by their names in the plan, that must not begin now.
 
     Guarantees: a task starts only when all its needs have landed; at most `jobs` agents work; what was submitted goes to the
     merge train at once; a task that will not land blocks its dependants and nobody else; the last answer is `Finish`.
@@ -72,7 +78,7 @@ def decide(plan: Plan, state: RunState, *, jobs: int, seconds: float) -> tuple[A
     if all(task.status.final for task in state.tasks.values()):
         return (Finish(),)
     landings = (Land(task) for task in state.with_status(TaskStatus.SUBMITTED))
-    return (*_starts(plan, state, jobs), *landings)
+    return (*_starts(plan, state, jobs, resting), *landings)
 
 
 def _limit_reached(plan: Plan, state: RunState, seconds: float) -> str:
@@ -108,13 +114,14 @@ def _end_of(task: Task, state: RunState) -> End | None:
     return None
 
 
-def _starts(plan: Plan, state: RunState, jobs: int) -> tuple[Start, ...]:
+def _starts(plan: Plan, state: RunState, jobs: int, resting: Collection[str]) -> tuple[Start, ...]:
     free = 0 if state.paused else jobs - len(state.with_status(TaskStatus.WORKING))
     ready = [
         Start(task.id, state.tasks[task.id].generation + 1)
         for task in plan.tasks
         if state.tasks[task.id].status is TaskStatus.WAITING
         and all(state.tasks[need].status is TaskStatus.LANDED for need in task.needs)
+        and task.agent not in resting
     ]
     return tuple(ready[: max(free, 0)])
 

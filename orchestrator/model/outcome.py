@@ -16,13 +16,15 @@ class OutcomeStatus(StrEnum):
     TIMED_OUT = "timed-out"  # it used up its wall time
     STALLED = "stalled"  # it was silent for too long
     STOPPED = "stopped"  # we stopped it: the run ends, or somebody cancelled
+    PUT_OFF = "put-off"  # its provider takes no requests for a long while
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How an attempt ended, what it cost, and the agent's own last words (untrusted text).
 
-    `final` says that another attempt would end the same way: the agent's program does not exist.
+    `final` says that another attempt would end the same way: the agent's program does not exist. `remarks` are what a person
+    should be told of it beside that, a sentence each.
     """
 
     status: OutcomeStatus
@@ -32,6 +34,7 @@ class Outcome:
     cost_usd: float = 0.0
     turns: int = 0
     final: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def done(self) -> bool:
