@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.agents.governor import Governor
     from orchestrator.agents.transcript import Transcript
+    from orchestrator.confine.confinement import Confinement
+    from orchestrator.model.boundary import Boundary
     from orchestrator.model.outcome import Outcome
     from orchestrator.model.plan import Task
 
@@ -42,6 +45,14 @@ class Desk(Protocol):
 
     def todos(self) -> Sequence[str]:
         """Return a line for each TODO of the task: where it stands, and who has it."""
+        ...
+
+    def open_todos(self) -> Sequence[str]:
+        """Return the ids of the task's TODOs that are not done."""
+        ...
+
+    def against_writing(self, path: str) -> str:
+        """Return why the task may not write a path now, with what it was granted; empty if it may."""
         ...
 
     def read(self, *, everything: bool = False) -> str:
@@ -89,10 +100,13 @@ class Desk(Protocol):
 class Assignment:
     """One attempt at one task, with all that an agent may use for it.
 
-    `run_folder` is named as the run is; `folder` is its worktree, the only place it may write; `briefing` is what it is
-    told, also in `briefing_file`; `sources` are the plan's own files that script steps name; `on_process` is told of each
-    process that is started; `stop` is set when it must end politely; `access` are variables by which its
-    programs find the board's tools; `ports` are free ones that no other attempt has.
+    `run_folder` is named as the run is; `folder` is its worktree, the only place it may write; `briefing` is what it is told,
+    also in `briefing_file`; `sources` are the plan's own files that script steps name; `on_process` is told of each process
+    that is started; `stop` is set when it must end politely; `access` are variables by which its programs find the board's
+    tools; `changed` tells whether any file differs from what the worktree began with; `governor` knows which providers take no
+    requests now; `confinement` is what all programs are
+    started with; `boundary` is what the task may write as the attempt begins; `ports` are free ones that no other attempt
+    has.
     """
 
     run_folder: Path
@@ -111,6 +125,10 @@ class Assignment:
     on_process: Callable[[int], None]
     stop: asyncio.Event
     access: Mapping[str, str]
+    changed: Callable[[], Awaitable[bool]]
+    governor: Governor
+    confinement: Confinement
+    boundary: Boundary
     ports: tuple[int, ...] = ()
 
 
@@ -120,6 +138,11 @@ class Agent(Protocol):
     @property
     def model(self) -> str:
         """The model that writes, as `name@version`, for provenance."""
+        ...
+
+    @property
+    def credential(self) -> str | None:
+        """A name for what it shows to a provider; agents with the same one share a quota. None: it shows nothing."""
         ...
 
     async def work(self, assignment: Assignment) -> Outcome:

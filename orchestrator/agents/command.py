@@ -5,18 +5,22 @@ from __future__ import annotations
 import shlex
 from collections import deque
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from orchestrator.errors import ProcessError
+from orchestrator.model.agent_events import Called, Returned, Turned
 from orchestrator.model.outcome import Outcome, OutcomeStatus
-from orchestrator.process import Ending, clean_environment, marks_of, run_group
+from orchestrator.process import Ending, Exit, marks_of, run_group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import IO
 
     from orchestrator.agents.base import Assignment
 
-__all__ = ["CommandAgent", "run_command"]
+__all__ = ["CommandAgent", "reason_of", "run_command", "run_in_worktree", "status_of"]
 
+_CALL = "run"  # only one of these calls is open at a time
 _NO_COMMAND = (126, 127)  # what a shell exits with when a command may not be run, or does not exist
 _STATUS = {
     Ending.TIMED_OUT: OutcomeStatus.TIMED_OUT,
@@ -35,11 +39,13 @@ class CommandAgent:
     def __init__(self, command: str | Sequence[str], model: str) -> None:
         self._command = command
         self.model = model
+        self.credential = None
 
     async def work(self, assignment: Assignment) -> Outcome:
         """Run the program to its end."""
         for todo in assignment.task.todos:
             await assignment.desk.claim(todo.id)
+        assignment.transcript.tell(Turned(number=1))
         outcome = await run_command(
             assignment, self._command, left=assignment.task.limits.wall, stdin=assignment.briefing.encode()
         )
@@ -54,33 +60,71 @@ async def run_command(
 ) -> Outcome:
     """Run a program in the worktree, its output in the transcript, for at most `left` seconds."""
     shown = command if isinstance(command, str) else shlex.join(command)
-    assignment.transcript.write("command", command=shown)
+    assignment.transcript.tell(Called(call=_CALL, tool="run", arguments={"command": shown}))
     last: deque[bytes] = deque(maxlen=16)
-
-    def keep(chunk: bytes) -> None:
-        last.append(chunk)
-        assignment.transcript.output(chunk)
-
     try:
-        ended = await run_group(
-            command, cwd=assignment.folder, env=_environment(assignment), on_output=keep, stdin=stdin,
-            wall=max(left, 0.0), stall=assignment.task.limits.stall, stop=assignment.stop, on_start=assignment.on_process,
+        ended = await run_in_worktree(
+            assignment, command, wall=max(left, 0.0), stall=assignment.task.limits.stall, stdin=stdin, on_output=last.append
         )  # fmt: skip
     except ProcessError as error:
+        assignment.transcript.tell(Returned(call=_CALL, text=error.message, failed=True))
         return Outcome(status=OutcomeStatus.FAILED, reason=error.message, turns=1, final=True)
-    assignment.transcript.write("exit", code=ended.code, ending=ended.ending.value)
-    if ended.ending is Ending.EXITED and ended.code == 0:
+    done = ended.ending is Ending.EXITED and ended.code == 0
+    said = f"{ended.ending}, exit code {ended.code}"
+    assignment.transcript.tell(Returned(call=_CALL, text=said, failed=not done, effect=True))
+    if done:
         return Outcome(status=OutcomeStatus.DONE, seconds=ended.seconds, turns=1)
     return Outcome(
-        status=_STATUS.get(ended.ending, OutcomeStatus.FAILED),
-        reason=_why(ended.ending, ended.code, assignment, b"".join(last)),
+        status=status_of(ended.ending),
+        reason=reason_of(ended.ending, ended.code, assignment, b"".join(last)),
         seconds=ended.seconds,
         turns=1,
         final=ended.ending is Ending.EXITED and ended.code in _NO_COMMAND,
     )
 
 
-def _why(ending: Ending, code: int, assignment: Assignment, output: bytes) -> str:
+async def run_in_worktree(
+    assignment: Assignment,
+    command: str | Sequence[str],
+    *,
+    wall: float,
+    on_output: Callable[[bytes], object],
+    stall: float | None = None,
+    stdin: bytes | int = b"",
+    errors: IO[bytes] | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> Exit:
+    """Run a program in the worktree with the attempt's variables and with `extra`; return how it ended.
+
+    What it prints goes to the transcript and to `on_output`. `wall` and `stall` are seconds; `stdin` and `errors` are those
+    of `run_group`.
+
+    Raises:
+        ProcessError: it cannot be started.
+    """
+
+    def keep(chunk: bytes) -> None:
+        on_output(chunk)
+        assignment.transcript.output(chunk)
+
+    env = {**_environment(assignment), **(extra or {})}
+    try:
+        confined = assignment.confinement.command(command, _ports(assignment))
+    except OSError as error:
+        raise ProcessError(f"nothing can be started in the worktree: {error.strerror or error}.") from error
+    return await run_group(
+        confined, cwd=assignment.folder, env=env, on_output=keep, stdin=stdin, errors=errors,
+        wall=wall, stall=stall, stop=assignment.stop, on_start=assignment.on_process,
+    )  # fmt: skip
+
+
+def status_of(ending: Ending) -> OutcomeStatus:
+    """Return how an attempt has ended whose program did not end well."""
+    return _STATUS.get(ending, OutcomeStatus.FAILED)
+
+
+def reason_of(ending: Ending, code: int, assignment: Assignment, output: bytes) -> str:
+    """Return why a program ended, with the last of its `output`."""
     limits = assignment.task.limits
     if ending is Ending.TIMED_OUT:
         return f"the time limit of {limits.wall:g} s is used up"
@@ -94,7 +138,8 @@ def _why(ending: Ending, code: int, assignment: Assignment, output: bytes) -> st
 
 
 def _environment(assignment: Assignment) -> dict[str, str]:
-    return clean_environment(
+    environment = assignment.confinement.environment()
+    environment.update(
         {
             **marks_of(assignment.run_folder),
             "ORCH_TASK": assignment.task.id,
@@ -106,3 +151,10 @@ def _environment(assignment: Assignment) -> dict[str, str]:
             **{f"ORCH_PORT_{number}" if number else "ORCH_PORT": str(p) for number, p in enumerate(assignment.ports)},
         }
     )
+    return environment
+
+
+def _ports(assignment: Assignment) -> list[int]:
+    """Return the ports that an attempt may always reach: its own, and those of the services that it is given."""
+    offered = (urlsplit(value).port for name, value in assignment.access.items() if name.endswith("_URL"))
+    return [*assignment.ports, *(port for port in offered if port)]

@@ -2,44 +2,75 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.agents.acp_agent import AcpAgent
+from orchestrator.agents.anthropic import AnthropicAgent
+from orchestrator.agents.claude_agent import CLAUDE_SDK, ClaudeAgent, why_no_sdk
 from orchestrator.agents.command import CommandAgent
+from orchestrator.agents.preset import find_preset
+from orchestrator.agents.preset_agent import PresetAgent
 from orchestrator.agents.script import ScriptAgent
+from orchestrator.confine.level import gate_level, level_of
 from orchestrator.errors import PlanError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.agents.base import Agent
-    from orchestrator.model.plan import AgentSpec, Plan
+    from orchestrator.model.plan import AgentSpec
+    from orchestrator.planfile import LoadedPlan
 
 __all__ = ["agents_of"]
 
 
-def agents_of(plan: Plan, source: str) -> dict[str, Agent]:
+def agents_of(loaded: LoadedPlan) -> dict[str, Agent]:
     """Return the agents that the plan's tasks use, by name.
 
     Raises:
-        PlanError: a task uses an agent of a kind that this version cannot start.
+        PlanError: a preset is not known or cannot be read, or a program that an agent needs is not installed here.
+        UsageError: an agent or a gate is to be confined in a way that this machine does not offer.
     """
+    plan, source = loaded.plan, loaded.path.name
     used = {task.agent: plan.agent_of(task) for task in plan.tasks}
-    problems = [
-        f"{source}: agents.{name}: {why}; this version starts agents of kind 'script', and of kind 'command' with a 'command'"
-        for name, spec in used.items()
-        if (why := _unavailable(spec))
-    ]
+    agents: dict[str, Agent] = {}
+    problems: list[str] = []
+    for name, spec in used.items():
+        try:
+            agents[name] = _agent(spec, loaded.sources)
+        except PlanError as error:
+            problems += [f"{source}: agents.{name}: {problem}" for problem in error.problems]
+        except _NotInstalled as error:
+            problems.append(f"{source}: agents.{name}: {error}")
     if problems:
         raise PlanError(source, problems)
-    return {name: _agent(spec) for name, spec in used.items()}
+    for name, spec in used.items():
+        level_of(name, spec)
+    for gate in plan.gates:
+        gate_level(gate)
+    return agents
 
 
-def _unavailable(spec: AgentSpec) -> str:
-    if spec.kind not in {"script", "command"}:
-        return f"kind '{spec.kind}' cannot be started yet"
-    return f"preset '{spec.preset}' is not known" if spec.preset else ""
+class _NotInstalled(Exception):
+    """What an agent needs is not on this machine; the message says how it is installed."""
 
 
-def _agent(spec: AgentSpec) -> Agent:
+def _agent(spec: AgentSpec, sources: Mapping[str, bytes]) -> Agent:
+    if spec.kind == "anthropic":
+        return AnthropicAgent(spec)
+    if spec.kind == "acp" and spec.command is not None:
+        return AcpAgent(spec.command, spec.model, spec.mode)
+    if spec.preset == CLAUDE_SDK:
+        if why := why_no_sdk():
+            raise _NotInstalled(why)
+        return ClaudeAgent(spec.model)
+    if spec.preset is not None:
+        preset = find_preset(spec.preset, sources)
+        if shutil.which(preset.program) is None:
+            raise _NotInstalled(f"the program {preset.program!r} is not installed; install it with `{preset.install}`")
+        return PresetAgent(Path(spec.preset).stem, preset, spec.model)
     if spec.kind == "script" or spec.command is None:
         return ScriptAgent()
     words = spec.command.split() if isinstance(spec.command, str) else spec.command

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.agents.command import run_command
 from orchestrator.errors import ClaimRefused
 from orchestrator.model import plan as p
+from orchestrator.model.agent_events import Called, Returned, Turned
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptAgent"]
 
+_CALL = "step"  # one is open at a time
 _LOOK = 1.0  # seconds between two looks at whether the attempt is to end, while an answer is waited for
 
 
@@ -36,6 +38,7 @@ class ScriptAgent:
     """Runs the task's steps; each one is a turn."""
 
     model = "script@1"
+    credential = None
 
     async def work(self, assignment: Assignment) -> Outcome:
         """Run every step of this generation, up to the first that fails."""
@@ -46,10 +49,8 @@ class ScriptAgent:
             try:
                 _check_limits(assignment, turns, time.monotonic() - started)
                 turns += 1
-                assignment.transcript.write(
-                    "step", step=step.model_dump(mode="json", by_alias=True, exclude_unset=True)
-                )
-                await _carry_out(step, assignment, started)
+                assignment.transcript.tell(Turned(number=turns))
+                await _tell_and_carry_out(step, assignment, started)
             except _StepFailed as failed:
                 outcome = Outcome(status=failed.status, reason=failed.reason, final=failed.final)
                 break
@@ -79,6 +80,21 @@ def _check_limits(assignment: Assignment, turns: int, seconds: float) -> None:
 
 def _out_of_time(assignment: Assignment) -> _StepFailed:
     return _StepFailed(f"the time limit of {assignment.task.limits.wall:g} s is used up", OutcomeStatus.TIMED_OUT)
+
+
+async def _tell_and_carry_out(step: p.Step, assignment: Assignment, started: float) -> None:
+    if isinstance(step, p.RunCommand):  # run_command() tells of it
+        await _carry_out(step, assignment, started)
+        return
+    ((tool, arguments),) = step.model_dump(mode="json", by_alias=True, exclude_unset=True).items()
+    given = arguments if isinstance(arguments, dict) else {tool: arguments}
+    assignment.transcript.tell(Called(call=_CALL, tool=tool, arguments=given))
+    try:
+        await _carry_out(step, assignment, started)
+    except _StepFailed as failed:
+        assignment.transcript.tell(Returned(call=_CALL, text=failed.reason, failed=True))
+        raise
+    assignment.transcript.tell(Returned(call=_CALL, effect=True))
 
 
 async def _carry_out(step: p.Step, assignment: Assignment, started: float) -> None:
