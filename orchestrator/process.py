@@ -90,7 +90,8 @@ async def run_group(
     cwd: Path,
     env: Mapping[str, str],
     on_output: Callable[[bytes], None],
-    stdin: bytes = b"",
+    stdin: bytes | int = b"",
+    errors: IO[bytes] | None = None,
     wall: float | None = None,
     stall: float | None = None,
     stop: asyncio.Event | None = None,
@@ -100,6 +101,7 @@ async def run_group(
     """Run a command (a string goes to `/bin/sh`) to its end, and return how it ended.
 
     `on_start` gets the number of the process, which is also its group's; `on_output` gets stdout and stderr as they come.
+    `stdin` is what it can read, or the descriptor that it reads from. With `errors`, stderr goes there instead.
     `wall` and `stall` are seconds. If this coroutine is cancelled, the group is killed at once. Whatever else works in `cwd`
     and comes from here is taken for what the command has left, and is killed in the end. So is all of it at once if one of the
     two callbacks raises.
@@ -109,7 +111,7 @@ async def run_group(
     """
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     reached("process-start")
-    child = _Child.start(argv, cwd, env, stdin)
+    child = _Child.start(argv, cwd, env, stdin, errors)
     reached("process-spawned")
     marks = (
         [f"{name}={env[name]}" for name in _MARKS] if env.keys() >= set(_MARKS) else []
@@ -143,15 +145,19 @@ class _Child:
     heard: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def start(cls, argv: list[str], cwd: Path, env: Mapping[str, str], stdin: bytes) -> _Child:
+    def start(
+        cls, argv: list[str], cwd: Path, env: Mapping[str, str], stdin: bytes | int, errors: IO[bytes] | None
+    ) -> _Child:
         with tempfile.TemporaryFile() as told:  # a file, not a pipe: a child need not read what it is told
-            told.write(stdin)
-            told.seek(0)
+            if isinstance(stdin, bytes):
+                told.write(stdin)
+                told.seek(0)
             try:
                 process = remember(
                     lambda: subprocess.Popen(
                         argv, cwd=cwd, env=dict(env), start_new_session=True,
-                        stdin=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                        stdin=told if isinstance(stdin, bytes) else stdin, stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT if errors is None else errors,
                     )
                 )  # fmt: skip
             except OSError as error:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from orchestrator.checks.gate_cache import key_of
 from orchestrator.checks.junit import read_results
+from orchestrator.confine.confinement import landlocked, scratch_folder
+from orchestrator.confine.level import Level, gate_level
 from orchestrator.errors import ProcessError
-from orchestrator.files import delete, open_new
+from orchestrator.files import open_new
 from orchestrator.model.gates import GateEnding, GateFinding, GateOutcome, either, has, judge, judge_again
 from orchestrator.process import Ending, clean_environment, marks_of, run_group
 
@@ -103,10 +105,9 @@ async def run_gate(gate: Gate, subject: Subject, *, again: bool = False) -> Gate
     """Run a gate once and return how it ended; its output is kept in `gates/` in the run's folder, or in `gates/again/`."""
     folder = await subject.hold()
     shown = f"gates/{'again/' if again else ''}{subject.label}.{gate.name}.log"
-    results = (subject.run_folder / shown).with_suffix(".xml")
-    delete(results)
     written, tail = 0, b""
-    with open_new(subject.run_folder / shown) as file:
+    with open_new(subject.run_folder / shown) as file, scratch_folder(subject.run_folder) as scratch:
+        results = scratch / "junit.xml"
 
         def keep(chunk: bytes) -> None:
             nonlocal written, tail
@@ -114,14 +115,19 @@ async def run_gate(gate: Gate, subject: Subject, *, again: bool = False) -> Gate
             if written < _OUTPUT_LIMIT:
                 written += file.write(chunk[: _OUTPUT_LIMIT - written])
 
-        env = clean_environment(_variables(gate, subject, results))
+        env = clean_environment(_variables(gate, subject, scratch, results))
         try:
-            ended = await run_group(gate.run, cwd=folder, env=env, on_output=keep, wall=gate.timeout, stop=subject.stop)
+            ended = await run_group(
+                _command(gate, folder, scratch),
+                cwd=folder,
+                env=env,
+                on_output=keep,
+                wall=gate.timeout,
+                stop=subject.stop,
+            )
             tests, remark = await asyncio.to_thread(read_results, results)
         except ProcessError as error:
             return GateOutcome(ending=GateEnding.NOT_STARTED, code=_NO_COMMAND[0], said=error.message, output=shown)
-        finally:
-            delete(results)
     ending = _ENDINGS.get(ended.ending, GateEnding.STOPPED)
     return GateOutcome(
         ending=GateEnding.MISSING if ending is GateEnding.EXITED and ended.code in _NO_COMMAND else ending,
@@ -134,11 +140,20 @@ async def run_gate(gate: Gate, subject: Subject, *, again: bool = False) -> Gate
     )
 
 
-def _variables(gate: Gate, subject: Subject, results: Path) -> dict[str, str]:
+def _command(gate: Gate, folder: Path, scratch: Path) -> str | list[str]:
+    """Return the command line of a gate: what it runs was written by agents, so it writes in its own folders only."""
+    if gate_level(gate) is Level.AUDIT:
+        return gate.run
+    return landlocked(["/bin/sh", "-c", gate.run], [folder, scratch], None)
+
+
+def _variables(gate: Gate, subject: Subject, scratch: Path, results: Path) -> dict[str, str]:
     return {
         **marks_of(subject.run_folder),
         "ORCH_GATE": gate.name,
         "ORCH_JUNIT": str(results),
+        "TMPDIR": str(scratch / "tmp"),
+        "XDG_CACHE_HOME": str(scratch / "home"),
         "PYTHONDONTWRITEBYTECODE": "1",  # compiled files of one candidate must not be found by the next
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.confine.level import demanded_level, said_of_levels
 from orchestrator.errors import UsageError
 from orchestrator.technique import LARGE, Technique, demanded_technique, techniques_here
 
@@ -29,7 +30,8 @@ class Machine:
     """What there is; `home` is the folder for worktrees (None: there is none), `free` is in bytes.
 
     `technique` is how worktrees of large repositories are made, or of all if `$ORCH_WORKTREES` asks for it; `why_no_faster`
-    says what keeps it from a faster one, and `no_technique` why the one that is asked for cannot be.
+    says what keeps it from a faster one, and `no_technique` why the one that is asked for cannot be. `confinement` are
+    sentences on what agents can be confined by, and `no_level` why the level that `$ORCH_CONFINE` asks for cannot be had.
     """
 
     git: str
@@ -43,6 +45,8 @@ class Machine:
     technique: str
     why_no_faster: str = ""
     no_technique: str = ""
+    confinement: tuple[str, ...] = ()
+    no_level: str = ""
 
 
 def look_at_machine(repository: Repository, home: Path | None, no_home: str = "") -> Machine:
@@ -58,12 +62,17 @@ def look_at_machine(repository: Repository, home: Path | None, no_home: str = ""
         technique = demanded_technique(place) or technique
     except UsageError as error:
         no_technique = f"{error.message} {error.hint}"
+    no_level = ""
+    try:
+        demanded_level()
+    except UsageError as error:
+        no_level = f"{error.message} {error.hint}"
     return Machine(
         git=repository.own.text("version").removeprefix("git version "), python=platform.python_version(),
         processors=os.cpu_count() or 1, home=str(home) if home else None, no_home=no_home,
         file_system=file_system_of(str(place), mounts), free=shutil.disk_usage(place).free,
         writable=os.access(place, os.W_OK | os.X_OK), technique=technique, why_no_faster=why_no_faster,
-        no_technique=no_technique,
+        no_technique=no_technique, confinement=tuple(said_of_levels()), no_level=no_level,
     )  # fmt: skip
 
 
@@ -104,8 +113,7 @@ def problems_of(machine: Machine) -> list[str]:
         problems.append(machine.no_home)
     elif not machine.writable:
         problems.append(f"{machine.home} cannot be written to. Set ORCH_HOME to a folder that can.")
-    if machine.no_technique:
-        problems.append(machine.no_technique)
+    problems += filter(None, (machine.no_technique, machine.no_level))
     return problems
 
 
@@ -127,6 +135,7 @@ def lines_on(machine: Machine) -> Iterator[str]:
         free, can = machine.free / _GIB, "writable" if machine.writable else "not writable"
         yield f"worktrees go to {machine.home} ({machine.file_system}, {free:.1f} GiB free, {can})"
         yield _how_made(machine)
+    yield from machine.confinement
     yield from (f"problem: {problem}" for problem in problems_of(machine))
     if machine.free < _GIB:
         yield f"warning: less than 1 GiB is free ({machine.free >> 20} MiB); agents' worktrees may fill the disk."

@@ -9,6 +9,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from orchestrator.confine.confinement import scratch_left
 from orchestrator.doctor.leftover import Kind, Leftover
 from orchestrator.files import delete
 from orchestrator.git import query
@@ -83,7 +84,12 @@ def left_by_runs(scene: Scene) -> Iterator[Leftover]:
 def _temporary(run: KnownRun) -> Iterator[Path]:
     if run.state is None:
         return  # nobody can tell what a run without a journal needs
-    places = [*run.folder.glob("git-*"), *run.folder.glob(".new-*"), *run.folder.glob("prompts/.new-*")]
+    places = [
+        *run.folder.glob("git-*"),
+        *run.folder.glob(".new-*"),
+        *run.folder.glob("prompts/.new-*"),
+        *scratch_left(run.folder),
+    ]
     places += [run.folder / ".report.json"]
     if not run.cut_off:
         places += [run.folder / "indexes"]

@@ -1,0 +1,1 @@
+"""Confinement: what keeps the programs of an attempt in their place, and what looks after what they did."""
