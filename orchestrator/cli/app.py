@@ -27,7 +27,7 @@ def orch() -> None:
 
 
 for command in (
-    running.run, running.resume, plans.check, look.status, look.log, look.board, blaming.blame, plans.plan,
+    running.run, running.resume, plans.check, plans.init, look.status, look.log, look.board, blaming.blame, plans.plan,
     keeping.recover, keeping.clean, doctoring.doctor, serving.serve,
     speaking.answer, speaking.cancel, speaking.pause, speaking.unpause,
     speaking.mcp,

@@ -1,22 +1,16 @@
-"""Commands about plans: `check` reads one, `plan from-history` makes one."""
+"""Commands about plans: `check` reads one, `plan` makes them, `init` makes a first one by hand."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.common import json_option, open_repository, repo_option
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestrator.planfile import LoadedPlan
-
-__all__ = ["check", "plan"]
+__all__ = ["check", "init", "plan"]
 
 
 @click.command()
@@ -27,49 +21,65 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     """Name all that is wrong with PLAN, and show its order."""
     from orchestrator.agents.registry import agents_of
     from orchestrator.base_branch import open_base
+    from orchestrator.cli.overview import overview
     from orchestrator.model.graph import waves
     from orchestrator.planfile import load_plan
     from orchestrator.worktrees_home import worktrees_home
 
     loaded = load_plan(plan_path)
-    agents_of(loaded.plan, loaded.path.name)
+    agents_of(loaded)
     if repo is not None:  # a plan can be read without a repository; with one, its base branch must be there
         repository = open_repository(repo)
         open_base(repository, loaded.plan.base, worktrees_home(repository))
-    order = waves({task.id: task.needs for task in loaded.plan.tasks})
     if as_json:
+        order = waves({task.id: task.needs for task in loaded.plan.tasks})
         click.echo(
             json.dumps({"plan": loaded.plan.name, "waves": [list(w) for w in order], "warnings": list(loaded.warnings)})
         )
         return
-    click.echo("\n".join([*_overview(loaded, [list(w) for w in order]), *loaded.warnings]))
+    click.echo("\n".join([*overview(loaded), *loaded.warnings]))
 
 
-def _overview(loaded: LoadedPlan, order: list[list[str]]) -> Iterator[str]:
-    plan = loaded.plan
-    counts = {"task": len(plan.tasks), "track": len(plan.tracks), "contract file": len(plan.contracts.files)}
-    yield f"{plan.name}: " + ", ".join(f"{n} {word}{'s' * (n != 1)}" for word, n in counts.items()) + "."
-    for number, wave in enumerate(order, start=1):
-        yield f"Wave {number}: {', '.join(wave)}"
-    for task in plan.tasks:
-        needs = f", after {', '.join(task.needs)}" if task.needs else ""
-        yield f"  {task.id}: {task.title or task.id} ({task.agent}{needs}); may write {_few(plan.owned(task))}"
-    gates = ", ".join(gate.name for gate in plan.gates)
-    yield (
-        f"Gates on each merged tree: {gates}."
-        if gates
-        else "No gates: what merges, lands. Add `gates:` to test it first."
-    )
+class _PlanGroup(click.Group):
+    """Takes what is no command for requirements: `orch plan "a shop with carts"`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None:
+            return super().resolve_command(ctx, ["from-requirements", *args])
+        return super().resolve_command(ctx, args)
 
 
-def _few(globs: tuple[str, ...]) -> str:
-    more = f" and {len(globs) - 5} more" if len(globs) > 5 else ""
-    return (", ".join(globs[:5]) or "nothing") + more
-
-
-@click.group()
+@click.group(cls=_PlanGroup)
 def plan() -> None:
-    """Make plans."""
+    """Make plans: from a history, or let an agent write one: orch plan "WHAT IS WANTED" --kind anthropic."""
+
+
+@plan.command("from-requirements")
+@click.argument("requirements")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("plan"), show_default=True, help="A new folder for it."
+)
+@click.option("--kind", type=click.Choice(["anthropic", "command", "acp"]), default="anthropic", show_default=True)
+@click.option("--model", help="The model that is to write it.")
+@click.option("--preset", help="A known coding program, for --kind command.")
+@click.option(
+    "--command", "program", help="Any program that reads its task on standard input, for --kind command or acp."
+)
+@click.option("--attempts", type=click.IntRange(1, 20), default=5, show_default=True)
+@click.option("--yes", is_flag=True, help="Run the plan at once, without asking.")
+@repo_option
+def from_requirements(
+    *, requirements: str, out: Path, kind: str, model: str | None, preset: str | None, program: str | None, attempts: int,
+    yes: bool, repo: Path | None,
+) -> int:  # fmt: skip
+    """Let an agent write a plan and contracts for REQUIREMENTS, until the plan is valid; show it, and ask whether to run it."""
+    from orchestrator.cli.architect import write_plan
+
+    given = {"kind": kind, "model": model, "preset": preset, "command": program}
+    spec = {key: value for key, value in given.items() if value is not None}
+    return write_plan(open_repository(repo), requirements, spec, attempts=attempts, out=out, run_it=yes or None)
 
 
 @plan.command("from-history")
@@ -94,3 +104,25 @@ def from_history(*, repo: Path, revisions: str, out: Path, as_json: bool) -> Non
     start = query.resolve(repository.own, revisions.partition("..")[0])
     tasks = f"{count} task{'s' * (count != 1)}"
     click.echo(f"{out / 'plan.yaml'}: {tasks}. Run it on a clone that stands at {start}.")
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("plan.yaml"), show_default=True, help="A new file."
+)
+@repo_option
+def init(*, out: Path, repo: Path | None) -> None:
+    """Write a first plan for the repository, to be filled in by hand."""
+    from orchestrator.errors import UsageError
+    from orchestrator.files import write_whole
+    from orchestrator.git import query
+    from orchestrator.scaffold import scaffold
+
+    repository = open_repository(repo)
+    if out.exists():
+        raise UsageError(f"{out} is there already; nothing was written.", hint="Name another file with --out.")
+    commit = query.resolve(repository.own, "HEAD")
+    folder = repository.work_tree or repository.common_dir
+    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")[:60] or "plan"
+    write_whole(out, scaffold(name, query.files_at(repository.own, commit).keys() if commit else ()).encode())
+    click.echo(f"{out} is written. Fill it in, then: orch check {out}")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.planfile import LoadedPlan
     from orchestrator.run import Run
 
-__all__ = ["resume", "run"]
+__all__ = ["execute", "resume", "run"]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -69,7 +69,7 @@ def run(
     if not new and run_id is None and (unfinished := _unfinished(repository, loaded)):
         folder, state = unfinished
         _offer(folder, state, loaded, plan)
-        return _execute(
+        return execute(
             lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=loaded),
             heartbeat=heartbeat,
             publication=publication,
@@ -77,7 +77,7 @@ def run(
         )
     name = _checked_run_id(run_id) if run_id else new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
     slots = jobs or loaded.plan.limits.jobs or os.cpu_count() or 1
-    return _execute(
+    return execute(
         lambda recorder: begin_run(loaded, repository, run=name, jobs=slots, recorder=recorder),
         heartbeat=heartbeat,
         publication=publication,
@@ -106,7 +106,7 @@ def resume(
     edited = load_plan(plan) if plan else None
     repository = open_repository(repo)
     folder = run_folder(repository, run) if run else _newest_open(repository, edited)
-    return _execute(
+    return execute(
         lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=edited),
         heartbeat=heartbeat,
         publication=publication,
@@ -114,9 +114,11 @@ def resume(
     )
 
 
-def _execute(
-    begin: Callable[[Recorder], Run], *, heartbeat: float, publication: Publication | None, as_json: bool
-) -> int:
+def execute(
+    begin: Callable[[Recorder], Run], *, heartbeat: float = 5.0, publication: Publication | None = None,
+    as_json: bool = False,
+) -> int:  # fmt: skip
+    """Begin a run and see it to its end, on the terminal; return the exit code."""
     import asyncio
 
     from orchestrator.cli.live import Display
