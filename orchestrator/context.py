@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from orchestrator.agents.base import Agent, Desk
+    from orchestrator.agents.governor import Governor
     from orchestrator.base_branch import BaseBranch
     from orchestrator.board.hub import Hub
+    from orchestrator.confine.audit import RepositoryGuard
     from orchestrator.git.repository import Repository
     from orchestrator.model.boundary import Boundary
     from orchestrator.model.independence import Independence
@@ -41,6 +43,7 @@ class RunContext:
 
     `boundaries` are what the plan lets each task write; `boundary` counts what was granted besides. `state` is what is so now.
     `emit` writes an event down, and `settle` waits until all are on the disk, before a deed that others can see.
+    `guard` knows what the repository was like when the run began, `governor` which providers take no requests now.
     `stop_agents` and `stop_gates` are set when they must end, `stop_attempt` when that of a task must; `heartbeat` is the
     seconds between two looks at a worktree. `desks` are those of the attempts that are at work, by the names of their agents;
     `access_of` returns the variables by which the programs of such an agent find the board's tools, if they are served.
@@ -60,6 +63,8 @@ class RunContext:
     settle: Callable[[], Awaitable[None]]
     radar: Radar
     independence: Independence
+    guard: RepositoryGuard
+    governor: Governor
     heartbeat: float
     stop_agents: asyncio.Event
     stop_gates: asyncio.Event

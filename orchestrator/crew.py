@@ -13,6 +13,8 @@ from orchestrator.agents.base import Assignment
 from orchestrator.agents.briefing import briefing_for
 from orchestrator.agents.transcript import Transcript
 from orchestrator.checks.submission import check_boundary, check_contracts
+from orchestrator.confine.level import level_of
+from orchestrator.confining import confined
 from orchestrator.desk import AttemptDesk
 from orchestrator.effects import reached
 from orchestrator.errors import BoardError, GitError, WorkspaceError
@@ -136,7 +138,7 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
                 context.emit(happened.Noticed(task=task.id, text=remark))
             reached("work-kept")
         if not outcome.done:
-            stopped = outcome.status is OutcomeStatus.STOPPED
+            stopped = outcome.status in (OutcomeStatus.STOPPED, OutcomeStatus.PUT_OFF)
             reason = f"the agent {outcome.status}: {outcome.reason}"
             this.refuse(reason, outcome.reason, stopped=stopped, final=outcome.final)
             return
@@ -208,9 +210,10 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
             task=task.id, generation=this.generation, commit=this.commit, branch=this.branch, worktree=str(space.folder),
             technique=space.technique.value, agent=task.agent, model=agent.model, session=this.session,
             transcript=str(transcript_path.relative_to(context.folder)),
+            confined=level_of(task.agent, context.loaded.plan.agent_of(task)).value,
         )
     )  # fmt: skip
-    async with context.stopping(task.id) as stop:
+    async with context.stopping(task.id) as stop, confined(context, task, space, briefing_file) as confinement:
         with Transcript(transcript_path) as transcript, _desk(this, space, seat) as desk:
             transcript.write("briefing", text=this.briefing)
             assignment = Assignment(
@@ -218,9 +221,13 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
                 commit=this.commit, folder=space.folder, briefing=this.briefing, briefing_file=briefing_file,
                 sources=context.loaded.sources, desk=desk, transcript=transcript, stop=stop,
                 apply_patch=space.apply_patch, on_process=this.note_process, access=context.access_of(this.name),
+                changed=lambda: asyncio.to_thread(_any_change, space), confinement=confinement, governor=context.governor,
+                boundary=context.boundary(task.id),
             )  # fmt: skip
             outcome = await set_up_and_work(agent, assignment, space, context.loaded.plan.worktree, this.remark)
             transcript.write("outcome", status=outcome.status.value, reason=outcome.reason)
+    for text in outcome.remarks:
+        this.remark(text)
     context.emit(
         happened.AttemptEnded(
             task=task.id, generation=this.generation, status=outcome.status, reason=outcome.reason,
@@ -228,6 +235,13 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
         )
     )  # fmt: skip
     return outcome
+
+
+def _any_change(space: Workspace) -> bool:
+    try:
+        return bool(query.unstaged_files(space.files))
+    except GitError:
+        return True  # what git cannot look at is something else than what was written out
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from orchestrator.board.news import board_for, news_for, todo_lines
 from orchestrator.board.questions import PERSON
 from orchestrator.errors import ClaimRefused
 from orchestrator.model import events as happened
+from orchestrator.model.claims import GrantState
 from orchestrator.planfile import contract_files
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ class AttemptDesk:
     def todos(self) -> Sequence[str]:
         """Return a line for each TODO of the task."""
         return todo_lines(self.context.hub.snapshot().task(self.task))
+
+    def open_todos(self) -> Sequence[str]:
+        """Return the ids of the task's TODOs that are not done."""
+        todos = self.context.hub.snapshot().task(self.task).todos
+        return [todo.id for todo in todos if todo.state is not GrantState.DONE]
+
+    def against_writing(self, path: str) -> str:
+        """Return why the task may not write a path now, with what it was granted; empty if it may."""
+        return self.context.boundary(self.task).against(path)
 
     def read(self, *, everything: bool = False) -> str:
         """Return what changed on the board since this was asked last; the first time, or for `everything`, where all stands."""

@@ -68,7 +68,7 @@ def edit_of(folder: Path, loaded: LoadedPlan, edited: LoadedPlan, state: RunStat
             f"The run {folder.name} cannot go on with {edited.path}: {replan.refused[0]}.",
             hint=f"Start a new run with it: orch run --new {edited.path}",
         )
-    agents_of(edited.plan, edited.path.name)
+    agents_of(edited)
     return replan.edit
 
 
@@ -82,7 +82,7 @@ def with_edited_plan(context: RunContext, edited: LoadedPlan, recorder: Recorder
 
     A kill before that event leaves the old plan, whole, and a kill after it the new one.
     """
-    agents, boundaries = agents_of(edited.plan, edited.path.name), boundaries_of(edited)
+    agents, boundaries = agents_of(edited), boundaries_of(edited)
     edit = compare(context.loaded, edited, recorder.state).edit  # anew: what was cut off may have landed since
     assert edit is not None, "take_over_run() found a difference"
     pin_plan(edited, context.folder / edit.folder)

@@ -70,6 +70,7 @@ def _task(plan: Plan, task: Task, state: TaskState) -> TaskReport:
         "seconds": round(state.seconds, 3),
         "cost_usd": round(state.cost_usd, 6),
         "transcript": attempt.transcript if attempt else None,
+        "confined": attempt.confined if attempt else None,
         "files": state.kept.files if state.kept else None,
         "refusals": [{"generation": r.generation, "reason": clean_text(r.reason)} for r in state.refusals],
         "checks": [{"stage": c.stage, **c.result.as_json()} for c in state.checks],

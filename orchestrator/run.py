@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.agents.governor import Governor
 from orchestrator.agents.registry import agents_of
 from orchestrator.agents.script import ScriptAgent
 from orchestrator.base_branch import open_base
 from orchestrator.board.hub import open_board
+from orchestrator.confine.audit import RepositoryGuard
+from orchestrator.confine.confinement import delete_scratch, scratch_left
 from orchestrator.context import RunContext
 from orchestrator.contracts import write_contracts
 from orchestrator.disk_faults import refuse_faulty_disk
@@ -105,6 +108,8 @@ class Run:
                 worktrees=worktrees, hub=hub, agents=self.agents, emit=self.recorder.emit, settle=self.recorder.settle,
                 radar=Radar(self.repository.objects), independence=Independence(self.loaded.plan),
                 heartbeat=heartbeat, stop_agents=stop_agents, stop_gates=stop_gates,
+                governor=Governor(tell=self._notice),
+                guard=RepositoryGuard.of(self.repository, self.folder / "set-aside"),
                 boundaries=boundaries_of(self.loaded), state=lambda: self.recorder.state,
                 desks=desks, access_of=served.access_of if served else lambda _agent: {},
             )  # fmt: skip
@@ -180,7 +185,7 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
         BaseBranchError: the base branch is checked out and dirty.
         DiskError: nothing can be written in the repository or in the folder for worktrees.
     """
-    agents = agents_of(loaded.plan, loaded.path.name)
+    agents = agents_of(loaded)
     home = worktrees_home(repository)
     base = open_base(repository, loaded.plan.base, home)
     refuse_faulty_disk(repository.common_dir, home)
@@ -248,7 +253,7 @@ def take_over_run(
     recorder.state = state
     slots = jobs or (edit.jobs if edit else None) or state.jobs
     recorder.emit(happened.Resumed(commit=base.tip(), jobs=slots, pid=os.getpid()))
-    agents = agents_of(loaded.plan, loaded.path.name)
+    agents = agents_of(loaded)
     return _opened(Run(
         name=folder.name, folder=folder, loaded=loaded, repository=repository, base=base, home=home, agents=agents,
         jobs=slots, recorder=recorder, technique=technique, edited=edited if edit else None,
@@ -270,6 +275,8 @@ def _tidy(private_git: Path, indexes: Path, worktrees: Worktrees) -> None:
     worktrees.tidy()
     delete(private_git)
     delete(indexes)
+    for scratch in scratch_left(indexes.parent):
+        delete_scratch(scratch)
 
 
 async def _conclude(context: RunContext, recorder: Recorder, seconds: float, held: AsyncExitStack) -> Report:

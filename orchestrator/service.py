@@ -110,7 +110,7 @@ async def served_archive(
 
 def local_publication() -> Publication:
     """Return where a run is served that only its own agents need to reach: at any free port of this machine."""
-    return Publication(address=Address("127.0.0.1", 0), keys=Keys.new())
+    return Publication(address=Address("127.0.0.1", 0), keys=Keys.new(), in_a_file=False)
 
 
 def _page_url(board_url: str, token: str) -> str:

@@ -59,7 +59,8 @@ async def _run(assignment: Assignment, space: Workspace, setup: WorktreeSetup) -
     assert setup.setup is not None
     limits = assignment.task.limits.model_copy(update={"wall": setup.timeout, "stall": None})
     task = assignment.task.model_copy(update={"limits": limits})
-    outcome = await run_command(replace(assignment, task=task), setup.setup, left=setup.timeout)
+    whole = replace(assignment.confinement, whole=True)  # what it makes lies outside every scope
+    outcome = await run_command(replace(assignment, task=task, confinement=whole), setup.setup, left=setup.timeout)
     if not outcome.done:
         return replace(outcome, reason=f"worktree.setup: {outcome.reason}", final=False)
     changed = await asyncio.to_thread(query.unstaged_files, space.files)

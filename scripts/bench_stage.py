@@ -13,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchestrator.agents.governor import Governor
 from orchestrator.base_branch import BaseBranch
 from orchestrator.board.hub import open_board
+from orchestrator.confine.audit import RepositoryGuard
 from orchestrator.context import RunContext
 from orchestrator.driver import Recorder
 from orchestrator.gating import Gating
@@ -95,7 +97,8 @@ async def _submitted(bench: Bench, work: Sequence[Branch]) -> AsyncIterator[tupl
             boundaries={task.id: boundary_of(loaded.plan, task) for task in loaded.plan.tasks}, state=lambda: recorder.state,
             emit=recorder.emit, settle=recorder.settle, radar=Radar(repository.objects),
             independence=Independence(loaded.plan), heartbeat=60.0, stop_agents=asyncio.Event(),
-            stop_gates=asyncio.Event(),
+            stop_gates=asyncio.Event(), guard=RepositoryGuard.of(repository, folder / "set-aside"),
+            governor=Governor(tell=print),
         )  # fmt: skip
         recorder.emit(_beginning(context))
         hub.publish_tasks(TaskCard.of(task) for task in loaded.plan.tasks)

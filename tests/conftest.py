@@ -17,13 +17,19 @@ signal.signal(
 
 
 @pytest.fixture(autouse=True)
-def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the test a HOME of its own, and take away what the machine's git and editors would say."""
+def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Give the test a HOME of its own, and take away what the machine's git and editors would say.
+
+    Where a test is `unconfined`, its agents may write everywhere: it shows what holds then, or its agents and the test talk
+    through files elsewhere.
+    """
     home = tmp_path / "home"
     home.mkdir()
     for name in [n for n in os.environ if n.startswith(("GIT_", "ORCH_", "XDG_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
+    if request.node.get_closest_marker("unconfined"):
+        monkeypatch.setenv("ORCH_CONFINE", "audit")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("LC_ALL", "C.UTF-8")

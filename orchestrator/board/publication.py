@@ -35,6 +35,8 @@ class Publication:
     origins: tuple[str, ...] = ()
     tell: Callable[[str], None] = lambda _url: None
     """Told where the page is, with the owner's token in it."""
+    in_a_file: bool = True
+    """Whether a file in the run's folder says where it is, with the owner's token, which its agents could read there."""
 
 
 @asynccontextmanager
@@ -52,7 +54,8 @@ async def published(
     app.router.routes.extend(beside)
     async with listening(app, publication.address, tls=publication.tls) as url:
         place = folder / URL_FILE
-        write_whole(place, f"{url}\n{publication.keys.owner}\n".encode())  # such a file is its user's only
+        if publication.in_a_file:
+            write_whole(place, f"{url}\n{publication.keys.owner}\n".encode())  # such a file is its user's only
         try:
             yield url
         finally:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.common import json_option, open_repository, repo_option, run_folder, say
 from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["board", "log", "status"]
 
@@ -54,17 +58,30 @@ def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
 @click.argument("run", required=False)
 @click.option("--task", help="Only what happened to this task.")
 @click.option("--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("--transcript", is_flag=True, help="With --task: what its agents said and did, attempt by attempt.")
 @repo_option
 @json_option
-def log(*, run: str | None, task: str | None, follow: bool, repo: Path | None, as_json: bool) -> None:
+def log(
+    *, run: str | None, task: str | None, follow: bool, transcript: bool, repo: Path | None, as_json: bool
+) -> None:  # fmt: skip
     """Show what happened in RUN (default: the newest), in order."""
     from orchestrator.journal import follow_journal, read_journal, state_in
     from orchestrator.model.events import event_as_json
     from orchestrator.model.sentences import sentence_for
 
+    if transcript and (task is None or follow):
+        raise click.UsageError("--transcript needs --task, and shows what there is: leave out --follow.")
     journal = run_folder(open_repository(repo), run) / "journal"
     if task is not None and task not in state_in(journal).all_tasks:
         raise UsageError(f"The run {journal.parent.name} has no task {task}.")
+    if transcript and task is not None:
+        generations = range(1, state_in(journal).all_tasks[task].generation + 1)
+        say(
+            line
+            for generation in generations
+            for line in _transcript(journal.parent, task, generation, as_json=as_json)
+        )
+        return
     say(
         json.dumps({"at": at, **event_as_json(event)})
         if as_json
@@ -72,6 +89,32 @@ def log(*, run: str | None, task: str | None, follow: bool, repo: Path | None, a
         for at, event in (follow_journal(journal) if follow else read_journal(journal))
         if (task is None or getattr(event, "task", None) == task) and (as_json or sentence_for(event))
     )
+
+
+def _transcript(folder: Path, task: str, generation: int, *, as_json: bool) -> Iterator[str]:
+    """Yield what stands in the transcript of one attempt; a line that is none, as a kill may leave one, is left out."""
+    from orchestrator.agents.transcript import LIMIT
+    from orchestrator.files import read_bounded
+    from orchestrator.model.agent_events import sentence_of
+
+    try:
+        content = read_bounded(folder / "transcripts" / f"{task}.gen-{generation}.jsonl", 2 * LIMIT)
+    except OSError as fault:
+        if not as_json:
+            yield f"          generation {generation} has no transcript: {fault.strerror or fault}"
+        return
+    if not as_json:
+        yield f"          generation {generation}"
+    for text in content.splitlines():
+        try:
+            line = json.loads(text)
+            when = time.strftime("%H:%M:%S", time.localtime(float(line.get("at", 0))))
+        except (ValueError, TypeError, AttributeError, OverflowError, OSError):
+            continue
+        if as_json:
+            yield json.dumps({"generation": generation, **line})
+        elif sentence := sentence_of(line):
+            yield f"{when}  {sentence}"
 
 
 @click.command()

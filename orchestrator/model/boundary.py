@@ -78,7 +78,12 @@ class Boundary:
 
     def allows(self, path: str) -> bool:
         """Tell whether the task may write this path as an ordinary file."""
-        return not _out_of_bounds(path, self)
+        return not self.against(path)
+
+    def against(self, path: str) -> str:
+        """Return why the task may not write this path as an ordinary file; empty if it may."""
+        fault = _out_of_bounds(path, self)
+        return fault[1] if fault else ""
 
 
 def boundary_of(plan: Plan, task: Task, patches: Iterable[bytes] = ()) -> Boundary:

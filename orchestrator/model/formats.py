@@ -89,7 +89,8 @@ class TaskReport(TypedDict):
     """What became of one task.
 
     `seconds` is what its agents took, `commit` what landed on the base branch. `branch` keeps the last
-    attempt's work, which changes `files` paths; both are null if none was kept.
+    attempt's work, which changes `files` paths; both are null if none was kept. `confined` is what kept the programs of the last
+    attempt in their place: `landlock`, `bubblewrap`, or nothing but the `audit` afterwards; null if there was no attempt.
     """
 
     id: str
@@ -104,6 +105,7 @@ class TaskReport(TypedDict):
     seconds: float
     cost_usd: float
     transcript: str | None
+    confined: str | None
     files: int | None
     refusals: list[RefusalJson]
     checks: list[StageCheckJson]

@@ -38,10 +38,12 @@ from orchestrator.model.plan_values import (
     GlobText,
     Label,
     Name,
+    Network,
     Positive,
     RepoPath,
     Strict,
     TaskName,
+    VariableName,
     described,
     parse_duration,
     repository_path,
@@ -90,6 +92,8 @@ __all__ = [
 ]
 
 AgentKind = Literal["script", "command", "anthropic", "acp"]
+Confine = Literal["auto", "landlock", "bubblewrap", "audit"]
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
 GateBaseline = Literal["must-pass", "no-new-failures"]
 
 
@@ -150,9 +154,17 @@ class AgentSpec(Strict):
     """How an agent is started: its kind, and what that kind needs."""
 
     kind: AgentKind = Field(description="script, command, anthropic or acp")
-    preset: str | None = Field(default=None, description="a known coding program, for kind command")
+    preset: str | None = Field(default=None, description="a known coding program, or a .yaml file beside the plan")
     model: str | None = Field(default=None, description="the model's name")
     command: Command = Field(default=None, description="the program and its arguments, for kind command or acp")
+    mode: str | None = Field(default=None, min_length=1, description="the mode of its sessions, for kind acp")
+    effort: Effort | None = Field(default=None, description="how much the model is to think, for kind anthropic")
+    confine: Confine = Field(
+        default="auto", description="what keeps its programs in their place; auto: the best there is"
+    )
+    writable: Literal["scope", "worktree"] = Field(default="scope", description="what its programs may write")
+    network: Network = Field(default="open", description="open, or the TCP ports that its programs may connect to")
+    env: tuple[VariableName, ...] = Field(default=(), description="variables that its programs get from orch's own")
 
     @model_validator(mode="after")
     def _fits_kind(self) -> AgentSpec:
@@ -164,6 +176,10 @@ class AgentSpec(Strict):
             raise ValueError("an agent of kind 'script' runs the task's 'steps'; it takes no 'command' and no 'preset'")
         if self.kind == "anthropic" and (self.command is not None or self.preset is not None):
             raise ValueError("an agent of kind 'anthropic' takes a 'model', but no 'command' and no 'preset'")
+        if self.effort is not None and self.kind != "anthropic":
+            raise ValueError(f"an agent of kind '{self.kind}' takes no 'effort'; leave it out")
+        if self.mode is not None and self.kind != "acp":
+            raise ValueError(f"an agent of kind '{self.kind}' takes no 'mode'; leave it out")
         return self
 
 
@@ -206,6 +222,7 @@ class Gate(Strict):
     run: str = Field(min_length=1, description="the shell command")
     timeout: Positive = Field(default=600.0, json_schema_extra={"default": "10m"})
     baseline: GateBaseline = Field(default="must-pass", description="whether what fails on the base may go on failing")
+    confine: Literal["auto", "landlock", "audit"] = Field(default="auto", description="what keeps it in its folder")
 
 
 class RunLimits(Strict):

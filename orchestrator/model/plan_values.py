@@ -7,7 +7,7 @@ It must be `ValueError` for a wrong type, too: pydantic reports no other.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -24,10 +24,12 @@ __all__ = [
     "GlobText",
     "Label",
     "Name",
+    "Network",
     "Positive",
     "RepoPath",
     "Strict",
     "TaskName",
+    "VariableName",
     "described",
     "parse_duration",
     "repository_path",
@@ -163,6 +165,24 @@ def _command(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _network(value: object) -> object:
+    if value == "open":
+        return value
+    ports = value if isinstance(value, (list, tuple)) else (value,)
+    if any(type(port) is not int or not 0 < port < 1 << 16 for port in ports) or value is None:
+        raise ValueError(f"{described(value)} is no network; write open, or a list of TCP ports, such as [443]")
+    return tuple(ports)
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(("ORCH_", "GIT_")):
+        raise ValueError(
+            f"{described(name)} is no variable that can be passed on; write a name such as OPENAI_API_KEY (those that begin with"
+            " ORCH_ or GIT_ are orch's to set)"
+        )
+    return name
+
+
 _DURATION_SCHEMA = WithJsonSchema(
     {"type": "string", "pattern": f"^{_DURATION.pattern}$".replace("?:", ""), "examples": ["200ms", "30s", "1h30m"]}
 )
@@ -182,3 +202,7 @@ ClassReference = Annotated[str, Field(pattern=CLASS_REFERENCE)]
 """`package.module:Class`."""
 Command = Annotated[str | tuple[str, ...] | None, BeforeValidator(_command)]
 """A shell command as text, or a program and its arguments."""
+Network = Annotated[Literal["open"] | tuple[int, ...], BeforeValidator(_network)]
+"""`open`, or the TCP ports that programs may connect to."""
+VariableName = Annotated[str, AfterValidator(_variable)]
+"""The name of a variable of the environment, none of which is set by this program itself."""

@@ -64,6 +64,8 @@ class AttemptStarted:
     transcript: str
     technique: str = "plain"
     """How the worktree was made: `overlay`, `pool` (it was moved on from another attempt) or `plain`."""
+    confined: str = "audit"
+    """What kept the agent's programs in their place: `landlock`, `bubblewrap`, or nothing but the `audit` afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,9 @@ def named_sources(plan: Plan) -> Iterator[tuple[Where, str]]:
     for path, file in plan.contracts.files.items():
         if file.source is not None:
             yield ("contracts", "files", path, "from"), file.source
+    for name, agent in plan.agents.items():
+        if agent.preset is not None and agent.preset.endswith(".yaml"):
+            yield ("agents", name, "preset"), agent.preset
     for index, task in enumerate(plan.tasks):
         for where, step in each_step(task.steps, ("tasks", index, "steps")):
             if isinstance(step, ApplyPatch):

@@ -98,7 +98,8 @@ class FileProvenance:
     def as_text(self) -> Iterator[str]:
         """Yield what is known of the file as a whole."""
         risk = self.conflict_risk
-        yield f"{printable(self.path)}: {risk} task{'s' * (risk != 1)} wrote it, in {len(self.history)} generations"
+        count = len(self.history)
+        yield f"{printable(self.path)}: {risk} task{'s' * (risk != 1)} wrote it, in {count} generation{'s' * (count != 1)}"
         if self.names:
             yield f"  before, it was {', '.join(map(printable, self.names))}"
         yield from (touch.as_text() for touch in self.history)

@@ -15,7 +15,7 @@ from orchestrator.model.formats import AllLinesJson, FileProvenanceJson, LinesBy
 from tests.support.orch import orch, write_plan
 from tests.support.repos import Repo, make_repo
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 MAKE = "printf 'old\\nby A\\nby A too\\n' > src/a.py; echo x > 'src/odd:7'"
 CHANGE = "printf 'old\\nby B\\nby A too\\n' > src/b.py; rm src/a.py; echo b > b.txt"

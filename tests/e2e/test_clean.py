@@ -19,7 +19,7 @@ from tests.e2e.test_interrupt import wait_for_line
 from tests.support.orch import Said, orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 
 @pytest.fixture

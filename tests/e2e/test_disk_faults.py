@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.repos import Repo
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 GATES = [{"name": "g", "run": "true"}]
 

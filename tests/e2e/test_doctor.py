@@ -23,7 +23,7 @@ from tests.support.repos import Repo, make_repo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 
 @pytest.fixture
@@ -91,13 +91,15 @@ def killed_orch(repo: Repo, point: str) -> None:
 def test_a_sound_repository_has_nothing_to_repair(repo: Repo) -> None:
     said = orch("doctor", cwd=repo.path)
     assert said.code == 0, said.err
-    git, place, how, summary = said.out.splitlines()
+    git, place, how, confined, hidden, summary = said.out.splitlines()
     assert git.startswith(
         f"git {repo.git('version').split()[2]} (2.38 or newer is needed), Python {sys.version.split()[0]}"
     )
     assert f"worktrees go to {home()}/repo-" in place
     assert "GiB free, writable" in place
     assert re.match(r"worktrees are m(ounted over a template|oved on) .* \((overlay|pool).*\)$", how)
+    assert re.match(r"agents and gates are (confined by Landlock|not confined here, since) ", confined)
+    assert hidden.startswith("bubblewrap, which hides files as well, can")
     assert summary == "Nothing has to be repaired."
     machine = orch("doctor", "--json", cwd=repo.path).json["machine"]
     assert (machine["problems"], machine["processors"]) == ([], os.cpu_count())
@@ -302,7 +304,9 @@ def test_what_only_a_running_run_needs_goes_and_what_resuming_needs_stays(repo: 
     repo.write(".git/orch/r/plan/.new-file", "a user's own")
     (private,) = run.glob("git-*")
     outcome = repair(repo)
-    assert outcome == {f"temporary {private.name}": "repaired", "temporary .new-abc": "repaired", "run run r": "told"}
+    (scratch,) = (name for name in outcome if name.startswith("temporary orch-"))
+    repaired = [f"temporary {private.name}", "temporary .new-abc", scratch]
+    assert outcome == {**dict.fromkeys(repaired, "repaired"), "run run r": "told"}
     names = {p.name for p in run.iterdir()}
     assert {"plan", "journal", "prompts", "indexes", "board.log"} <= names
     assert (run / "plan/.new-file").exists()

@@ -18,7 +18,7 @@ from tests.support.stories import assert_tidy, task, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 NEW_PATCH = """diff --git a/P.txt b/P.txt
 new file mode 100644

@@ -63,7 +63,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
 def said(repo: Repo) -> dict[str, list[list[Any]]]:
     program = repo.path.parent / "agent.py"
     program.write_text(AGENT)
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {
             "id": "a",
             "writes": ["a/**"],

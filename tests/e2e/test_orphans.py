@@ -21,7 +21,7 @@ from tests.support.repos import Repo, make_repo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 HIDDEN = "setsid env -i sleep 1000 < /dev/null > /dev/null 2>&1 & echo $!"
 AT_TERMINAL = (

@@ -94,14 +94,14 @@ def test_problems_are_there_for_programs_too(tmp_path: Path) -> None:
     assert len(said.json["problems"]) == 1
 
 
-def test_an_agent_that_cannot_be_started_yet_is_a_fault_of_the_plan(tmp_path: Path) -> None:
+def test_an_agent_that_cannot_be_started_is_a_fault_of_the_plan(tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "repo")
     (tmp_path / "plan.yaml").write_text(
-        "version: 1\nname: x\nagents: {z: {kind: anthropic, model: m}}\ntasks: [{id: A, writes: [a], agent: z}]\n"
+        "version: 1\nname: x\nagents: {z: {kind: command, preset: none}}\ntasks: [{id: A, writes: [a], agent: z}]\n"
     )
     for command in ("check", "run"):
         said = orch(command, tmp_path / "plan.yaml", cwd=repo.path)
-        assert (said.code, "kind 'anthropic' cannot be started yet" in said.err) == (3, True)
+        assert (said.code, "no preset is called 'none'" in said.err) == (3, True)
 
 
 def test_a_plan_that_is_not_there_and_wrong_usage(tmp_path: Path) -> None:

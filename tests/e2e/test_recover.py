@@ -15,7 +15,7 @@ import pytest
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 IDENTITY = "export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x"
 TASKS: list[dict[str, Any]] = [

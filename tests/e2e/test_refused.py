@@ -12,7 +12,7 @@ from tests.support.repos import Repo, make_repo
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 
 @pytest.fixture

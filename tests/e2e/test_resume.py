@@ -21,7 +21,7 @@ from tests.support.orch import orch, start_orch, write_plan
 from tests.support.processes import alive
 from tests.support.repos import make_repo
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 _FEW = "overlays are for repositories with more files"
 NOT_IN_THE_STORY = dict.fromkeys(("template-written", "layer-mounted", "layer-unmounted", "layer-trashed"), _FEW)

@@ -150,6 +150,7 @@ def test_contracts_are_committed_first_and_only_if_they_differ(repo: Repo, tmp_p
     assert repo.git("log", "--format=%s", "HEAD").count("contracts: what") == 1
 
 
+@pytest.mark.unconfined
 def test_a_conflict_with_what_landed_meanwhile_goes_back_to_the_agent(repo: Repo, tmp_path: Path) -> None:
     # A person commits to the same file while the agent works: the scope cannot forbid that, the merge finds it.
     person = f"cd {repo.path} && echo person > A.txt && git add A.txt && git -c user.name=p -c user.email=p commit -qm person"

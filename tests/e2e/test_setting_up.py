@@ -35,6 +35,7 @@ def shell(command: str) -> dict[str, Any]:
     return {"run": command}
 
 
+@pytest.mark.unconfined
 def test_ignored_files_of_the_checkout_are_copied_and_never_committed(repo: Repo, tmp_path: Path) -> None:
     repo.write(".env.local", "SECRET=1\n")
     repo.write("modules/deep/tool", "#!/bin/sh\necho tool\n")
@@ -82,6 +83,7 @@ def test_setup_runs_first_with_the_agents_environment_and_its_output_is_kept(rep
         ({"setup": "echo x > README.txt"}, "worktree.setup has changed README.txt, which git does not ignore"),
     ],
 )
+@pytest.mark.unconfined
 def test_a_setup_that_fails_is_a_failed_attempt_and_the_agent_does_not_start(
     repo: Repo, tmp_path: Path, worktree: dict[str, Any], reason: str
 ) -> None:
@@ -91,6 +93,7 @@ def test_a_setup_that_fails_is_a_failed_attempt_and_the_agent_does_not_start(
     assert not (tmp_path / "started").exists()
 
 
+@pytest.mark.unconfined
 def test_each_attempt_has_ports_of_its_own_and_none_that_is_taken(repo: Repo, tmp_path: Path) -> None:
     both = f"test -s {tmp_path}/A -a -s {tmp_path}/B"
     meet = f"echo $ORCH_PORT $ORCH_PORT_1 > {tmp_path}/$ORCH_TASK; until {both}; do sleep 0.05; done"
@@ -113,6 +116,7 @@ def test_a_lease_is_exclusive_and_what_listens_is_not_leased() -> None:
             assert first[0] not in others
 
 
+@pytest.mark.unconfined
 def test_worktrees_wait_for_room_and_a_run_without_any_stops_with_a_clear_sentence(repo: Repo, tmp_path: Path) -> None:
     repo.write("big.bin", b"x" * 300_000)
     repo.commit("big")

@@ -18,7 +18,7 @@ from tests.support.repos import Repo, make_repo
 if TYPE_CHECKING:
     import subprocess
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 REF = "refs/orch/r/A/gen-1/snapshot"
 BEAT = ("--heartbeat", "0.1")

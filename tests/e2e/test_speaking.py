@@ -75,6 +75,7 @@ def test_a_wider_scope_is_granted_if_nobody_at_work_has_it(repo: Repo, tmp_path:
         ("common/x", "common/x is shared"),
     ],
 )
+@pytest.mark.unconfined
 def test_a_wider_scope_is_refused(repo: Repo, tmp_path: Path, wanted: str, why: str) -> None:
     meeting = tmp_path / "asked"
     wait = f"while ! test -e {meeting}; do sleep 0.02; done"

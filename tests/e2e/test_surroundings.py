@@ -13,7 +13,7 @@ from tests.support.orch import orch, write_plan
 from tests.support.repos import Repo, make_repo
 from tests.support.stories import assert_tidy, report_of, task, write
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.repos import Repo, make_repo
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 
 def write(path: str, text: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.support.stories import assert_tidy, report_of, task
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 
 @pytest.fixture
@@ -56,7 +56,8 @@ def homes() -> Path:
 
 
 def run(repo: Repo, *tasks: dict[str, Any], env: dict[str, str] | None = None) -> Said:
-    plan = write_plan(repo.path.parent / "p", list(tasks))
+    agents = {"default": {"kind": "script", "env": ["HOME"]}}  # where the worktrees are
+    plan = write_plan(repo.path.parent / "p", list(tasks), agents=agents)
     return orch("run", plan, "--run", "r", "--jobs", "1", cwd=repo.path, env=env)
 
 

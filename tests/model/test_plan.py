@@ -95,6 +95,7 @@ def test_no_base_branches(base: str) -> None:
         {"agents": {"a": {"kind": "acp"}}}, {"agents": {"a": {"kind": "acp", "command": ()}}},
         {"agents": {"a": {"kind": "command"}}}, {"agents": {"a": {"kind": "command", "preset": "x", "command": "y"}}},
         {"agents": {"a": {"kind": "command", "command": ("x", 3)}}}, {"agents": {"a": {"kind": "command", "command": " "}}},
+        {"agents": {"a": {"kind": "anthropic", "effort": "huge"}}}, {"agents": {"a": {"kind": "script", "effort": "low"}}},
         {"agents": {"a": {"kind": "script", "command": "x"}}}, {"agents": {"a": {"kind": "anthropic", "preset": "x"}}},
         {"contracts": {"files": {"a": {"text": "x", "from": "y"}}}}, {"contracts": {"files": {"a": {}}}},
         {"contracts": {"files": {"a": 3}}}, {"contracts": {"files": {"../a": "x"}}},

@@ -86,7 +86,7 @@ def go(story: Story, *, kill_at: str = "", kill_after: float | None = None) -> S
     """Run the story, or go on with its run; kill orch at a point of `effects`, or after so many seconds, if it comes to that."""
     begun = story.begun()
     command = ["resume", begun.name] if begun else ["run", str(story.plan), "--run", f"r{len(story.runs())}"]
-    env = {"HOME": str(story.home), "TMPDIR": str(story.scratch), "ORCH_KILL_AT": kill_at}
+    env = {"HOME": str(story.home), "TMPDIR": str(story.scratch), "ORCH_KILL_AT": kill_at, "ORCH_CONFINE": "audit"}
     options = ("--jobs", str(story.jobs), "--heartbeat", _HEARTBEAT)
     process = start_orch(*command, *options, cwd=story.repo.path, env=env)
     try:
