@@ -96,6 +96,7 @@ def test_random_histories_are_replayed_exactly(tmp_path: Path, seed: int, jobs: 
     assert_blame_agrees(replay(tmp_path, random_history(seed, 32), jobs=jobs))
 
 
+@pytest.mark.unconfined
 @pytest.mark.parametrize(("window", "slots", "batch"), [(1, 1, 1), (2, 2, 1), (8, 3, 1), (8, 2, 4)])
 def test_the_tree_is_exact_at_any_window_though_gates_fail_now_and_then(
     tmp_path: Path, window: int, slots: int, batch: int

@@ -75,7 +75,7 @@ def said(repo: Repo) -> dict[str, list[list[Any]]]:
     ]
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(program))}"
     plan = write_plan(
-        repo.path.parent / "p", tasks, agents={"program": {"kind": "command", "command": command}},
+        repo.path.parent / "p", tasks, agents={"program": {"kind": "command", "command": command, "writable": "worktree"}},
         contracts={"files": {"contracts/c": "agreed\n"}},
     )  # fmt: skip
     run = orch("run", plan, "--run", "r", cwd=repo.path)
