@@ -17,6 +17,8 @@ from tests.support.fake_model import FakeModel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).parents[1]
 STORY: list[dict[str, Any]] = [
     {"say": "I write a file.", "call": {"name": "write", "input": {"path": "{cwd}/a", "text": "x" * 40}}},

@@ -16,6 +16,8 @@ from orchestrator.process import Ending, Exit, Ladder, clean_environment, end_gr
 from orchestrator.process_table import all_processes, find, parse_stat
 from tests.support.processes import alive
 
+pytestmark = pytest.mark.e2e
+
 SHORT = Ladder(interrupt=0.3, terminate=0.3)
 
 

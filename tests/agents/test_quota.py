@@ -16,6 +16,8 @@ from tests.support.fake_model import FakeModel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.e2e
+
 QUOTA: dict[str, Any] = {"say": "Done."}
 _TOOL = {"name": "t", "input_schema": {"type": "object"}}
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pycrdt
+import pytest
 
 from orchestrator.board.client import Door
 from orchestrator.board.document import Document
 from orchestrator.board.link import Backoff, Link
 from tests.board.stories import card, run
 from tests.support.boards import JS, ServedBoard, eventually, need_javascript, served
+
+pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 HISTORIES, LANES = 200, 20

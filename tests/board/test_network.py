@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.board.seat import Seat
 
 
+pytestmark = pytest.mark.e2e
+
 KILLS = int(os.environ.get("ORCH_HUB_KILLS", "3"))
 """How often the hub is killed under load; more of it on demand."""
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.provenance.lines import Range
     from tests.support.repos import Repo
 
+pytestmark = pytest.mark.e2e
+
 COMMITS = 45
 BLANK = dict.fromkeys(Provenance.__dataclass_fields__, "0123456789abcdef")
 
