@@ -95,7 +95,7 @@ def test_a_child_that_cleans_up_on_interrupt_may() -> None:
         stop, heard = asyncio.Event(), Heard()
         child = asyncio.create_task(
             run_group("trap 'echo bye; exit 0' INT; echo up; while :; do sleep 0.05; done", cwd=Path("/"),
-                      env=clean_environment(), on_output=heard, stop=stop)
+                      env=clean_environment(), on_output=heard, stop=stop, ladder=Ladder(interrupt=60))
         )  # fmt: skip
         await heard.first.wait()
         stop.set()

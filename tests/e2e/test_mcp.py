@@ -44,7 +44,8 @@ async def main():
     async with Client(stdio) as client:
         await use(client, "ask", question="Which one?", to="b")
         await use(client, "board_read")
-    async with httpx2.AsyncClient(headers={"Authorization": "Bearer " + token[:-1] + "0"}) as http:
+    wrong = token[:-1] + ("0" if token[-1] != "0" else "1")
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {wrong}"}) as http:
         said.append(["stranger", True, str((await http.post(url, json={})).status_code)])
 
 asyncio.run(main())
