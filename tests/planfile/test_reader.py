@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from orchestrator.errors import UsageError
 from orchestrator.planfile import load_plan
 from orchestrator.planfile.sources import MAX_SOURCE_BYTES
 from tests.planfile.texts import TASK, load, problems
+from tests.support.cost import at_most_calls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,7 +170,7 @@ def test_a_file_that_nobody_may_read(tmp_path: Path) -> None:
     assert "Permission denied" in problems(tmp_path, TASK + "contracts: {files: {a: {from: x}}}\n")[0]
 
 
-def test_a_plan_of_five_hundred_tasks_loads_in_reasonable_time(tmp_path: Path) -> None:
+def test_the_cost_of_loading_a_plan_of_five_hundred_tasks_is_bounded(tmp_path: Path) -> None:
     tasks = [
         {
             "id": f"c{n}-0123456789ab",
@@ -185,8 +185,7 @@ def test_a_plan_of_five_hundred_tasks_loads_in_reasonable_time(tmp_path: Path) -
     text = yaml.dump(
         {"version": 1, "name": "big", "tasks": tasks}, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     )
-    began = time.process_time()
-    loaded = load(tmp_path, text)
-    assert time.process_time() - began < 5
+    with at_most_calls(10_000_000):
+        loaded = load(tmp_path, text)
     assert len(loaded.plan.tasks) == 500
     assert len(loaded.sources) == 7

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.planfile.yaml_tree import MAX_ALIASES, MAX_DEPTH, MAX_NODES, Tree, read_tree
+from tests.support.cost import at_most_calls
 
 LOADERS = [yaml.SafeLoader, yaml.CSafeLoader] if yaml.__with_libyaml__ else [yaml.SafeLoader]
 
@@ -184,13 +184,16 @@ def bomb(levels: int, width: int) -> str:
 
 
 def test_aliases_cannot_blow_up() -> None:
-    began = time.process_time()
+    with at_most_calls(25_000):
+        refuse_what_blows_up()
+    assert read_tree(bomb(2, MAX_ALIASES).encode()).faults == ()
+
+
+def refuse_what_blows_up() -> None:
     assert f"more than {MAX_NODES} values" in fault_of(bomb(9, 9))
     assert f"more than {MAX_ALIASES} aliases" in fault_of(bomb(2, MAX_ALIASES + 1))
     deep = "\n".join(["a0: &a0 []", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 60))])
     assert f"more than {MAX_DEPTH} levels" in fault_of(deep)
-    assert time.process_time() - began < 2
-    assert read_tree(bomb(2, MAX_ALIASES).encode()).faults == ()
 
 
 def test_a_value_with_aliases_counts_as_it_is_written_out() -> None:
@@ -206,10 +209,9 @@ def test_a_value_with_aliases_counts_as_it_is_written_out() -> None:
      "'" + "\n" * 10**6 + "'", "a: " + "\\" * 10**6, "a: |\n" + "  x\n" * 10**6, "!" * 10**6, "&" * 10**6, "--- a\n" * 10**5],
     ids=lambda text: repr(text[:5]),
 )  # fmt: skip
-def test_no_large_text_takes_long(text: str) -> None:
-    began = time.process_time()
-    read_tree(text.encode(), loader=LOADERS[-1])
-    assert time.process_time() - began < 15
+def test_no_large_text_takes_long(text: str) -> None:  # what takes longer than the suite lets a test run fails
+    tree = read_tree(text.encode(), loader=LOADERS[-1])
+    assert tree.faults or tree.root is not None
 
 
 def test_a_text_over_four_mebibytes_is_refused_at_once() -> None:
