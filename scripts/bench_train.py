@@ -132,7 +132,7 @@ def _draw(points: list[Point], options: argparse.Namespace) -> None:
     try:
         import matplotlib as mpl
     except ImportError:
-        sys.exit("The curves are drawn with matplotlib: pip install '.[bench]'.")
+        sys.exit("The curves are drawn with matplotlib: pip install '.[compare]'.")
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import orchestrator
 
-signal.signal(
-    signal.SIGHUP, signal.SIG_DFL
-)  # what `nohup` makes the suite ignore, every orch started here would ignore
+# What `nohup` or a shell's `&` makes the suite ignore, every orch started here would ignore.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once; where PYTHONDONTWRITEBYTECODE is set, each of some thousand processes would do it again."""
+    if not hasattr(config, "workerinput"):  # the first process, which starts the others
+        compileall.compile_dir(Path(orchestrator.__path__[0]), quiet=2)
 
 
 @pytest.fixture(autouse=True)

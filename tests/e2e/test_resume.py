@@ -47,8 +47,7 @@ def test_a_run_killed_at_any_point_is_resumed_to_the_same_end(tmp_path: Path, ki
 
 
 OVERLAY = [
-    *NOT_IN_THE_STORY, "worktree-record", "worktree-recorded", "worktree-filled", "worktree-trashed", "worktree-forgotten",
-    "worktree-removed", "process-started", "work-captured", "work-kept",
+    *NOT_IN_THE_STORY, "worktree-filled", "worktree-removed", "work-captured",
 ]  # fmt: skip
 
 
@@ -64,7 +63,7 @@ def test_so_is_one_whose_worktrees_are_overlays(tmp_path: Path, monkeypatch: pyt
     assert violations(story) == []
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_run_killed_again_and_again_at_any_time_ends_as_if_undisturbed(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     story = make_story(tmp_path)

@@ -1,0 +1,1 @@
+"""What the syntax of a file tells: its faults, its names, its open TODOs."""

@@ -1,0 +1,1 @@
+"""Single-file mode: several agents write into one replicated text."""
