@@ -15,6 +15,7 @@ from orchestrator.model.replan import compare
 from orchestrator.model.state import TaskStatus
 from orchestrator.model.todo import TaskCard
 from orchestrator.planfile import load_plan, patches_of
+from orchestrator.probe import probed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +83,7 @@ def with_edited_plan(context: RunContext, edited: LoadedPlan, recorder: Recorder
 
     A kill before that event leaves the old plan, whole, and a kill after it the new one.
     """
-    agents, boundaries = agents_of(edited), boundaries_of(edited)
+    agents, boundaries = probed(agents_of(edited), edited), boundaries_of(edited)
     edit = compare(context.loaded, edited, recorder.state).edit  # anew: what was cut off may have landed since
     assert edit is not None, "take_over_run() found a difference"
     pin_plan(edited, context.folder / edit.folder)

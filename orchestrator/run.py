@@ -39,10 +39,12 @@ from orchestrator.model.todo import TaskCard
 from orchestrator.orphans import adopting
 from orchestrator.plan_of_run import boundaries_of, edit_of, pin_plan, pinned_plan, tell_board, with_edited_plan
 from orchestrator.planfile import contract_files
+from orchestrator.probe import probed
 from orchestrator.radar import Radar
 from orchestrator.recovery import reconcile
 from orchestrator.report import write_report
 from orchestrator.technique import demanded_technique
+from orchestrator.tracing import traced
 from orchestrator.worktrees import Worktrees
 from orchestrator.worktrees_home import worktrees_home
 
@@ -96,6 +98,8 @@ class Run:
         async with AsyncExitStack() as stack:
             if journal is not None:
                 stack.callback(journal.close)
+            told = traced(self.recorder.tell, self.folder, self.recorder.state, self._notice)
+            self.recorder.tell = stack.enter_context(told)
             await stack.enter_async_context(adopting())  # what agents leave behind is ended while the run is still ours
             worktrees = Worktrees(self.repository, self.home / self.name, indexes, self._notice, self.technique)
             stack.callback(_tidy, self.repository.objects.git_dir, indexes, worktrees)
@@ -185,7 +189,7 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
         BaseBranchError: the base branch is checked out and dirty.
         DiskError: nothing can be written in the repository or in the folder for worktrees.
     """
-    agents = agents_of(loaded)
+    agents = probed(agents_of(loaded), loaded)
     home = worktrees_home(repository)
     base = open_base(repository, loaded.plan.base, home)
     refuse_faulty_disk(repository.common_dir, home)
@@ -253,7 +257,7 @@ def take_over_run(
     recorder.state = state
     slots = jobs or (edit.jobs if edit else None) or state.jobs
     recorder.emit(happened.Resumed(commit=base.tip(), jobs=slots, pid=os.getpid()))
-    agents = agents_of(loaded)
+    agents = probed(agents_of(loaded), loaded)
     return _opened(Run(
         name=folder.name, folder=folder, loaded=loaded, repository=repository, base=base, home=home, agents=agents,
         jobs=slots, recorder=recorder, technique=technique, edited=edited if edit else None,

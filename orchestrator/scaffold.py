@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,9 +14,8 @@ _TRACKS = 8
 _NO_TERRITORY = frozenset(
     {"docs", "doc", "scripts", "tools", "bin", "vendor", "third_party", "node_modules", "dist", "build"}
 )
+_PYTHON_TEST = re.compile(r"(?:.*/)?(?:test_[^/]*|[^/]*_test)\.py")
 _GATES = (
-    ("pytest.ini", "tests", "python3 -m pytest -q"),
-    ("pyproject.toml", "tests", "python3 -m pytest -q"),
     ("package.json", "tests", "npm test"),
     ("Cargo.toml", "tests", "cargo test --quiet"),
     ("go.mod", "tests", "go test ./..."),
@@ -27,6 +27,8 @@ def scaffold(name: str, paths: Collection[str]) -> str:
     """Return the text of a plan with comments, for a repository that holds these paths; it is valid as it stands."""
     tracks = _tracks(paths)
     gate = next(((label, run) for file, label, run in _GATES if file in paths), None)
+    if any(_PYTHON_TEST.fullmatch(path) for path in paths):  # without any, pytest fails: no test ran
+        gate = ("tests", "python3 -m pytest -q")
     lines = [
         "# A plan for orch. `orch check plan.yaml` says what is wrong with it; docs/plan.md of orch has every key.",
         "version: 1",

@@ -17,7 +17,14 @@ from orchestrator.errors import ExitCode, OrchestratorError, PlanError
 __all__ = ["main", "orch"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Story(click.Group):
+    """A group whose help lists its commands in the order in which a user meets them."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Story, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="orch")
 def orch() -> None:
     """Run many coding agents on one git repository at once, and land only work that is proved to fit together.
@@ -27,10 +34,9 @@ def orch() -> None:
 
 
 for command in (
-    running.run, running.resume, plans.check, plans.init, look.status, look.log, look.board, blaming.blame, plans.plan,
-    keeping.recover, keeping.clean, doctoring.doctor, serving.serve,
-    speaking.answer, speaking.cancel, speaking.pause, speaking.unpause,
-    speaking.mcp,
+    plans.init, plans.plan, plans.check, running.run, running.resume,
+    look.status, look.log, look.board, serving.serve, speaking.answer, speaking.cancel, speaking.pause, speaking.unpause,
+    blaming.blame, keeping.recover, keeping.clean, doctoring.doctor, speaking.mcp,
 ):  # fmt: skip
     orch.add_command(command)
 

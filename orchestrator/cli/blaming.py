@@ -28,7 +28,7 @@ _LINES = re.compile(r"(.+):(\d+)(?:-(\d+))?", re.DOTALL)
 _NOTES = "notes"
 
 
-@click.command()
+@click.command(short_help="Tell which task, agent and model wrote each line.")
 @click.argument("place", metavar="[PATH[:LINE[-LINE]]]", required=False)
 @click.option("--all", "everything", is_flag=True, help="All files: how much each task, agent and model wrote.")
 @click.option("--task", help="Only the lines that this task wrote.")

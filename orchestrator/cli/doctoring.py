@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,6 @@ from orchestrator.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from orchestrator.doctor import Found, Machine
 
@@ -22,13 +22,30 @@ __all__ = ["doctor"]
 
 @click.command(short_help="Check the machine, and repair what killed processes have left.")
 @click.option("--dry-run", is_flag=True, help="Only say what was found, and what would be done.")
+@click.option("--probe", metavar="AGENT", help="Only let this agent show that it can read, edit, run and report.")
+@click.option(
+    "--plan", type=click.Path(path_type=Path), help="The plan that has the agent (default: plan.yaml, if it is here)."
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(min=1, max=3600),
+    default=30.0,
+    show_default=True,
+    help="Seconds that a probe may take.",
+)
 @repo_option
 @json_option
-def doctor(*, dry_run: bool, repo: Path | None, as_json: bool) -> int:
+def doctor(
+    *, dry_run: bool, probe: str | None, plan: Path | None, within: float, repo: Path | None, as_json: bool
+) -> int:  # fmt: skip
     """Check the machine; find what killed processes and runs have left, and repair what nobody can need.
 
-    It ends with 1 if something is wrong that was not repaired.
+    It ends with 1 if something is wrong that was not repaired, or if an agent has not passed its probe.
     """
+    if probe is not None:
+        from orchestrator.cli.probing import probe_agent
+
+        return probe_agent(open_repository(repo), probe, plan, within, as_json=as_json)
     from orchestrator.doctor import examine, lines_on, look_at_machine, problems_of
     from orchestrator.model.text import clean_text
     from orchestrator.worktrees_home import worktrees_home

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["board", "log", "status"]
 
 
-@click.command()
+@click.command(short_help="Show where a run stands.")
 @click.argument("run", required=False)
 @repo_option
 @json_option
@@ -54,7 +54,7 @@ def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
     say(lines)
 
 
-@click.command()
+@click.command(short_help="Show what happened in a run, in order.")
 @click.argument("run", required=False)
 @click.option("--task", help="Only what happened to this task.")
 @click.option("--follow", is_flag=True, help="Go on until the run has ended.")
@@ -117,7 +117,7 @@ def _transcript(folder: Path, task: str, generation: int, *, as_json: bool) -> I
             yield f"{when}  {sentence}"
 
 
-@click.command()
+@click.command(short_help="Show the shared board as text.")
 @click.argument("run", required=False)
 @click.option("--url", help="Show the board that is served there, from any machine: ws://HOST:PORT/board.")
 @click.option("--token", envvar="ORCH_BOARD_TOKEN", help="The token for --url (default: $ORCH_BOARD_TOKEN).")

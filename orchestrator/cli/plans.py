@@ -13,7 +13,7 @@ from orchestrator.cli.common import json_option, open_repository, repo_option
 __all__ = ["check", "init", "plan"]
 
 
-@click.command()
+@click.command(short_help="Name all that is wrong with a plan, and show its order.")
 @click.argument("plan_path", metavar="PLAN", type=click.Path(path_type=Path))
 @repo_option
 @json_option
@@ -51,7 +51,7 @@ class _PlanGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_PlanGroup)
+@click.group(cls=_PlanGroup, short_help="Let an agent write a plan, or make one of a history.")
 def plan() -> None:
     """Make plans: from a history, or let an agent write one: orch plan "WHAT IS WANTED" --kind anthropic."""
 
@@ -106,7 +106,7 @@ def from_history(*, repo: Path, revisions: str, out: Path, as_json: bool) -> Non
     click.echo(f"{out / 'plan.yaml'}: {tasks}. Run it on a clone that stands at {start}.")
 
 
-@click.command()
+@click.command(short_help="Write a first plan, to be filled in by hand.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("plan.yaml"), show_default=True, help="A new file."
 )

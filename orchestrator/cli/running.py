@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.planfile import LoadedPlan
     from orchestrator.run import Run
 
-__all__ = ["execute", "resume", "run"]
+__all__ = ["carry_out", "execute", "resume", "run"]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -43,7 +43,7 @@ heartbeat_option = click.option(
 )  # fmt: skip
 
 
-@click.command(short_help="Run a plan.")
+@click.command(short_help="Run a plan: agents work, and what fits together lands.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option(
     "--mode", type=click.Choice(["worktree"]), default="worktree", show_default=True, help="How agents share the work."
@@ -119,8 +119,6 @@ def execute(
     as_json: bool = False,
 ) -> int:  # fmt: skip
     """Begin a run and see it to its end, on the terminal; return the exit code."""
-    import asyncio
-
     from orchestrator.cli.live import Display
     from orchestrator.driver import Recorder
     from orchestrator.model.state import RunState
@@ -129,12 +127,19 @@ def execute(
     with Display(plain=as_json or not sys.stdout.isatty(), to_stderr=as_json) as display:
         recorder = Recorder(state=RunState(), tell=display.tell)
         served = (lambda recorder: replace(begin(recorder), publication=publication)) if publication else begin
-        report, interrupted = asyncio.run(_with_signals(served, recorder, heartbeat))
+        report, interrupted = carry_out(served, recorder, heartbeat)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     say([json.dumps(report)] if as_json else ["", *summary_of(report, width)])
     if interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.LANDED if report["status"] == "landed" else ExitCode.NOT_LANDED
+
+
+def carry_out(begin: Callable[[Recorder], Run], recorder: Recorder, heartbeat: float = 5.0) -> tuple[Report, bool]:
+    """Begin a run and see it to its end; return its report, and whether a signal has stopped it."""
+    import asyncio
+
+    return asyncio.run(_with_signals(begin, recorder, heartbeat))
 
 
 def _unfinished(repository: Repository, loaded: LoadedPlan) -> tuple[Path, RunState] | None:

@@ -93,7 +93,7 @@ def _print_page(url: str) -> None:
     click.echo(f"Watch it here: {url}", err=True)
 
 
-@click.command()
+@click.command(short_help="Serve a board that nobody else serves.")
 @click.argument("run", required=False)
 @listen_options
 @click.option("--token-for", metavar="AGENT", help="Print a token with which AGENT takes part, and end; RUN is served.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["answer", "cancel", "mcp", "pause", "unpause"]
 
 
-@click.command()
+@click.command(short_help="Answer an agent's question.")
 @click.argument("question")
 @click.argument("text")
 @click.option("--run", help="The run (default: the newest).")
@@ -39,7 +39,7 @@ def answer(*, question: str, text: str, run: str | None, repo: Path | None) -> N
     _send(folder, Message(kind="answer", about=question, text=text), f"The answer to {question}")
 
 
-@click.command()
+@click.command(short_help="Stop one task, and keep its work.")
 @click.argument("task")
 @click.option("--run", help="The run (default: the newest).")
 @repo_option
@@ -57,7 +57,7 @@ def cancel(*, task: str, run: str | None, repo: Path | None) -> None:
     _send(folder, Message(kind="cancel", about=task), f"The wish to cancel {task}")
 
 
-@click.command()
+@click.command(short_help="Let no more attempts begin.")
 @click.argument("run", required=False)
 @repo_option
 def pause(*, run: str | None, repo: Path | None) -> None:
@@ -67,7 +67,7 @@ def pause(*, run: str | None, repo: Path | None) -> None:
     _send(run_folder(open_repository(repo), run), Message(kind="pause"), "The wish to pause")
 
 
-@click.command()
+@click.command(short_help="Let attempts begin again.")
 @click.argument("run", required=False)
 @repo_option
 def unpause(*, run: str | None, repo: Path | None) -> None:
@@ -77,7 +77,7 @@ def unpause(*, run: str | None, repo: Path | None) -> None:
     _send(run_folder(open_repository(repo), run), Message(kind="unpause"), "The wish to go on")
 
 
-@click.command()
+@click.command(short_help="Give an agent the board's tools.")
 @click.option("--url", envvar="ORCH_MCP_URL", help="Where the board's MCP server is (default: $ORCH_MCP_URL).")
 def mcp(*, url: str | None) -> None:
     """Give an agent the board's tools over standard input and output (MCP), for programs that cannot use HTTP.

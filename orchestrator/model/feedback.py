@@ -27,9 +27,10 @@ class Landing(NamedTuple):
 
 
 def first_error(check: CheckResult) -> str:
-    """Return the first line of the first error of a failed check."""
-    error = next(v for v in check.violations if v.severity is Severity.ERROR)
-    return str(error).partition("\n")[0]
+    """Return the first error of a failed check on one line: its first, and the last of what a program said."""
+    error = str(next(v for v in check.violations if v.severity is Severity.ERROR))
+    first, *said = [line.strip() for line in error.splitlines() if line.strip()]
+    return f"{first} {said[-1]}" if said and first.endswith(":") else first
 
 
 def feedback_on(checks: Iterable[CheckResult]) -> str:

@@ -79,6 +79,7 @@ __all__ = [
     "Step",
     "Strict",
     "Task",
+    "TaskBudget",
     "TaskLimits",
     "TodoSpec",
     "Track",
@@ -165,6 +166,7 @@ class AgentSpec(Strict):
     writable: Literal["scope", "worktree"] = Field(default="scope", description="what its programs may write")
     network: Network = Field(default="open", description="open, or the TCP ports that its programs may connect to")
     env: tuple[VariableName, ...] = Field(default=(), description="variables that its programs get from orch's own")
+    probe: bool = Field(default=False, description="whether it must show what it can do before it gets its first task")
 
     @model_validator(mode="after")
     def _fits_kind(self) -> AgentSpec:
@@ -180,6 +182,8 @@ class AgentSpec(Strict):
             raise ValueError(f"an agent of kind '{self.kind}' takes no 'effort'; leave it out")
         if self.mode is not None and self.kind != "acp":
             raise ValueError(f"an agent of kind '{self.kind}' takes no 'mode'; leave it out")
+        if self.probe and self.kind == "script":
+            raise ValueError("an agent of kind 'script' has no model to probe; leave 'probe' out")
         return self
 
 
@@ -196,6 +200,16 @@ class TaskLimits(Strict):
     wall: Positive = Field(default=1800.0, description="time in all", json_schema_extra={"default": "30m"})
     stall: Positive | None = Field(default=None, description="time without a sign of life")
     cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    tokens: int | None = Field(default=None, ge=1, description="tokens in, cached ones too, and out")
+    turns: int | None = Field(default=None, ge=1)
+
+
+class TaskBudget(Strict):
+    """What all attempts at one task may use together; `wall` in seconds."""
+
+    wall: Positive | None = Field(default=None, description="time of its agents in all")
+    cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens: int | None = Field(default=None, ge=1, description="tokens in, cached ones too, and out")
     turns: int | None = Field(default=None, ge=1)
 
 
@@ -212,6 +226,7 @@ class Task(Strict):
     agent: str = Field(default="default", description="the name of one of the plan's agents")
     attempts: int = Field(default=3, ge=1, le=100, description="generations before it counts as failed")
     limits: TaskLimits = Field(default=TaskLimits(), json_schema_extra={"default": {}})
+    budget: TaskBudget = Field(default=TaskBudget(), description="what all its attempts may use together")
     steps: tuple[Step, ...] = Field(default=(), description="what an agent of kind script does")
 
 
@@ -230,6 +245,8 @@ class RunLimits(Strict):
 
     jobs: int | None = Field(default=None, ge=1, le=1000, description="agents at work at one time")
     cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    tokens: int | None = Field(default=None, ge=1, description="tokens of all attempts, in and out")
+    turns: int | None = Field(default=None, ge=1, description="turns of all attempts")
     wall: Positive | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model import events as happened
+from orchestrator.model.feedback import first_error
 from orchestrator.model.finding import Severity
 from orchestrator.model.text import clean_text
 
@@ -97,7 +98,7 @@ def _about_landing(event: happened.Event) -> str:
         case happened.Checked() if not event.result.passed:
             errors = [v for v in event.result.violations if v.severity is Severity.ERROR]
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-            return f"{event.task}: check {event.result.name} failed: {errors[0]}{more}"
+            return f"{event.task}: check {event.result.name} failed: {first_error(event.result)}{more}"
         case happened.Checked():
             return f"{event.task}: {event.result.name} passed." if event.result.name.startswith("gate:") else ""
         case happened.LandingStarted():

@@ -42,8 +42,9 @@ _WANTED = {
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, if one is near."""
     by_form = {other.lower(): other for other in known}
-    found = difflib.get_close_matches(name.lower(), by_form, n=1)
-    return by_form[found[0]] if found else None
+    found = difflib.get_close_matches(name.lower(), by_form, n=3)
+    swapped = [form for form in found if sorted(form) == sorted(name.lower())]  # letters in another order: a slip of the fingers
+    return by_form[(swapped or found)[0]] if found else None
 
 
 def unknown_key(key: str, around: Shape | None, taken: Collection[str]) -> str:
