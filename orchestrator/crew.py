@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import uuid
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.base import Assignment
@@ -22,14 +23,17 @@ from orchestrator.files import write_whole
 from orchestrator.git import change, query
 from orchestrator.git.gc_lock import no_gc
 from orchestrator.model import events as happened
+from orchestrator.model.budget import limited
 from orchestrator.model.feedback import feedback_on, first_error
 from orchestrator.model.outcome import OutcomeStatus
 from orchestrator.model.plan import spec_hash
+from orchestrator.model.todo import TaskCard
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
 from orchestrator.process_table import start_time
 from orchestrator.setting_up import set_up_and_work
 from orchestrator.snapshots import Snapshots
+from orchestrator.text.door import SharedDoor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from orchestrator.model.globs import Scope
     from orchestrator.model.outcome import Outcome
     from orchestrator.model.plan import Task
+    from orchestrator.model.shares import Share
     from orchestrator.model.state import TaskState
     from orchestrator.snapshots import Snapshot
     from orchestrator.workspace import Captured, Workspace
@@ -217,12 +222,13 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
         with Transcript(transcript_path) as transcript, _desk(this, space, seat) as desk:
             transcript.write("briefing", text=this.briefing)
             assignment = Assignment(
-                run_folder=context.folder, task=task, generation=this.generation, session=this.session, branch=this.branch,
-                commit=this.commit, folder=space.folder, briefing=this.briefing, briefing_file=briefing_file,
-                sources=context.loaded.sources, desk=desk, transcript=transcript, stop=stop,
+                run_folder=context.folder, task=limited(task, context.state().tasks[task.id]), generation=this.generation,
+                session=this.session, branch=this.branch, commit=this.commit, folder=space.folder, briefing=this.briefing,
+                briefing_file=briefing_file, sources=context.loaded.sources, desk=desk, transcript=transcript, stop=stop,
                 apply_patch=space.apply_patch, on_process=this.note_process, access=context.access_of(this.name),
                 changed=lambda: asyncio.to_thread(_any_change, space), confinement=confinement, governor=context.governor,
-                boundary=context.boundary(task.id),
+                boundary=context.boundary(task.id), desk_of=partial(_desk_at, this, space),
+                shared=SharedDoor(hub=context.hub, attempt=this.name, card=TaskCard.of(task)),
             )  # fmt: skip
             outcome = await set_up_and_work(agent, assignment, space, context.loaded.plan.worktree, this.remark)
             transcript.write("outcome", status=outcome.status.value, reason=outcome.reason)
@@ -231,7 +237,7 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
     context.emit(
         happened.AttemptEnded(
             task=task.id, generation=this.generation, status=outcome.status, reason=outcome.reason,
-            seconds=outcome.seconds, cost_usd=outcome.cost_usd, turns=outcome.turns,
+            seconds=outcome.seconds, cost_usd=outcome.cost_usd, turns=outcome.turns, tokens=outcome.tokens,
         )
     )  # fmt: skip
     return outcome
@@ -244,17 +250,20 @@ def _any_change(space: Workspace) -> bool:
         return True  # what git cannot look at is something else than what was written out
 
 
-@contextmanager
-def _desk(this: Attempt, space: Workspace, seat: Seat) -> Iterator[AttemptDesk]:
-    """Give the attempt a desk, where its programs find it for as long as the agent works."""
-
+def _desk_at(this: Attempt, space: Workspace, seat: Seat) -> AttemptDesk:
     def scope_changed(scope: Scope) -> None:
         space.scope = scope
 
-    desks = this.context.desks
-    desk = desks[this.name] = AttemptDesk(
+    return AttemptDesk(
         context=this.context, task=this.task.id, generation=this.generation, seat=seat, scope_changed=scope_changed
     )
+
+
+@contextmanager
+def _desk(this: Attempt, space: Workspace, seat: Seat) -> Iterator[AttemptDesk]:
+    """Give the attempt a desk, where its programs find it for as long as the agent works."""
+    desks = this.context.desks
+    desk = desks[this.name] = _desk_at(this, space, seat)
     try:
         yield desk
     finally:
@@ -299,12 +308,28 @@ def _keep(this: Attempt, space: Workspace, captured: Captured, outcome: Outcome)
     if kept is not None and query.new_objects(git, kept, this.commit) is None:
         kept = None  # a `git prune` took a part of it
     if kept is None or query.tree_of(git, kept) != captured.tree:
-        kept = change.commit_tree(git, captured.tree, [kept or this.commit], message, author)
+        parents = [kept] if kept else [this.commit, *_shared_out(this, outcome.shares)]
+        kept = change.commit_tree(git, captured.tree, parents, message, author)
     refs = {branch: kept}
     if captured.agent_head:
         refs[f"refs/orch/{this.context.run}/{this.task.id}/gen-{this.generation}/agent-commits"] = captured.agent_head
     space.kept_as(captured, refs)
     return kept
+
+
+def _shared_out(this: Attempt, shares: Iterable[Share]) -> list[CommitId]:
+    """Commit what several authors wrote, one after another; return the last commit, if there is any."""
+    git = this.context.repository.objects.at(index=this.context.folder / "indexes" / f"{this.name}.shares")
+    tip = this.commit
+    for share in shares:
+        tree = change.tree_with(git, tip, share.files)
+        provenance = replace(
+            this.provenance(query.changed_paths(git, tip, tree)), task=share.task, agent=share.agent, model=share.model,
+            session=share.session,
+        )  # fmt: skip
+        message = message_with(share.title, share.summary, provenance)
+        tip = change.commit_tree(git, tree, [tip], message, f"{share.task} {share.agent} {share.model}")
+    return [tip] if tip != this.commit else []
 
 
 def _check(this: Attempt, captured: Captured) -> list[CheckResult]:

@@ -14,20 +14,34 @@ from orchestrator.model.independence import Independence
 from orchestrator.model.replan import compare
 from orchestrator.model.state import TaskStatus
 from orchestrator.model.todo import TaskCard
+from orchestrator.model.together import TOGETHER, together, unfit_for_it
+from orchestrator.model.unsplit import unsplit
 from orchestrator.planfile import load_plan, patches_of
 from orchestrator.probe import probed
+from orchestrator.writers.agent import TogetherAgent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from orchestrator.agents.base import Agent
     from orchestrator.context import RunContext
     from orchestrator.driver import Recorder
     from orchestrator.model import events as happened
     from orchestrator.model.boundary import Boundary
+    from orchestrator.model.formats import Mode
     from orchestrator.model.state import RunState
     from orchestrator.planfile import LoadedPlan
 
-__all__ = ["boundaries_of", "edit_of", "pin_plan", "pinned_plan", "tell_board", "with_edited_plan"]
+__all__ = [
+    "agents_for",
+    "boundaries_of",
+    "edit_of",
+    "in_mode",
+    "pin_plan",
+    "pinned_plan",
+    "tell_board",
+    "with_edited_plan",
+]
 
 
 def pin_plan(loaded: LoadedPlan, folder: Path) -> None:
@@ -40,8 +54,40 @@ def pin_plan(loaded: LoadedPlan, folder: Path) -> None:
     reached("plan-pinned")
 
 
+def in_mode(loaded: LoadedPlan, mode: Mode, agent: str | None = None) -> LoadedPlan:
+    """Return the plan as a run of that mode works on it; the text that is pinned, and its hash, stay those of the author.
+
+    Raises:
+        UsageError: the plan has no such agent, or cannot be run in that mode.
+    """
+    if mode == "worktree":
+        return loaded
+    if mode == "crdt":
+        if why := unfit_for_it(loaded.plan):
+            raise UsageError(
+                f"The plan cannot be run in mode crdt: {why}.", hint="Run it in another mode, or change it."
+            )
+        return replace(loaded, plan=together(loaded.plan), apart=loaded.plan)
+    if agent is not None and agent not in loaded.plan.agents:
+        known = ", ".join(loaded.plan.agents) or "none"
+        raise UsageError(f"The plan has no agent {agent!r}.", hint=f"Its agents: {known}.")
+    return replace(loaded, plan=unsplit(loaded.plan, agent))
+
+
+def agents_for(loaded: LoadedPlan, jobs: int) -> dict[str, Agent]:
+    """Return the agents that do the tasks of a run; in mode crdt one that lets the others write, `jobs` of them at once.
+
+    Raises:
+        PlanError: one of them cannot be started.
+    """
+    agents = probed(agents_of(loaded), loaded)
+    if loaded.apart is not None:
+        agents[TOGETHER] = TogetherAgent(plan=loaded.apart, sources=loaded.sources, jobs=jobs)
+    return agents
+
+
 def pinned_plan(folder: Path, state: RunState) -> LoadedPlan:
-    """Return the plan that counts in a run: the one it began with, or the newest edited one that it went on with.
+    """Return the plan that counts in a run, in its mode: the one it began with, or the newest edited one that it went on with.
 
     Raises:
         UsageError: it is gone, or was changed where it is kept.
@@ -53,7 +99,7 @@ def pinned_plan(folder: Path, state: RunState) -> LoadedPlan:
             f"The plan in {place} is not the one with which the run {folder.name} was left.",
             hint="Restore it, or start a new run with `orch run --new PLAN`.",
         )
-    return loaded
+    return in_mode(loaded, state.started.mode, state.started.agent) if state.started else loaded
 
 
 def edit_of(folder: Path, loaded: LoadedPlan, edited: LoadedPlan, state: RunState) -> happened.PlanEdited | None:
@@ -83,7 +129,7 @@ def with_edited_plan(context: RunContext, edited: LoadedPlan, recorder: Recorder
 
     A kill before that event leaves the old plan, whole, and a kill after it the new one.
     """
-    agents, boundaries = probed(agents_of(edited), edited), boundaries_of(edited)
+    agents, boundaries = agents_for(edited, recorder.state.jobs), boundaries_of(edited)
     edit = compare(context.loaded, edited, recorder.state).edit  # anew: what was cut off may have landed since
     assert edit is not None, "take_over_run() found a difference"
     pin_plan(edited, context.folder / edit.folder)

@@ -142,6 +142,11 @@ def summary_of(report: Report, width: int) -> Iterator[str]:
         "; added up over the tasks: " + ", ".join(f"{name} {s:.1f} s" for name, s in spent.items()) if spent else ""
     )
     yield f"Time: {timings['total']:.1f} s in all{phases}."
+    if report["mode"] == "worktree" and len(tasks) > 1 and timings["agents"] >= 1:
+        yield (
+            f"Side by side: {timings['agents']:.1f} s of agents' work in {timings['total']:.1f} s,"
+            f" {timings['agents'] / timings['total']:.1f} times as much as the clock; one agent may have needed less or more."
+        )
     if report["cost_usd"]:
         yield f"Cost: ${report['cost_usd']:.2f}"
     yield f"Report and transcripts: {report['folder']}"
@@ -170,6 +175,10 @@ def _next_steps(report: Report, landed: list[TaskReport]) -> Iterable[str]:
     steps = {}
     if any(t["status"] in {"cancelled", "blocked"} for t in report["tasks"]):
         steps[f"orch resume {report['run']}"] = "go on with what was cut off"
+    if any(t["status"] == "failed" for t in report["tasks"]):
+        steps[f"orch resume {report['run']} --retry"] = "let what has failed start anew"
+    if not landed and report["mode"] == "worktree" and len(report["tasks"]) > 1:
+        steps["orch run --mode sequential PLAN"] = "let one agent do all of it, in sequence"
     if landed:
         steps[f"orch blame --task {landed[0]['id']}"] = "which lines a task wrote"
         steps["orch blame PATH:LINE"] = "which task, agent and model wrote a line"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.governor import Governor
-from orchestrator.agents.registry import agents_of
 from orchestrator.agents.script import ScriptAgent
 from orchestrator.base_branch import open_base
 from orchestrator.board.hub import open_board
@@ -35,11 +34,20 @@ from orchestrator.listener import listen
 from orchestrator.model import events as happened
 from orchestrator.model.decide import verdict
 from orchestrator.model.independence import Independence
+from orchestrator.model.state import TaskStatus
 from orchestrator.model.todo import TaskCard
 from orchestrator.orphans import adopting
-from orchestrator.plan_of_run import boundaries_of, edit_of, pin_plan, pinned_plan, tell_board, with_edited_plan
+from orchestrator.plan_of_run import (
+    agents_for,
+    boundaries_of,
+    edit_of,
+    in_mode,
+    pin_plan,
+    pinned_plan,
+    tell_board,
+    with_edited_plan,
+)
 from orchestrator.planfile import contract_files
-from orchestrator.probe import probed
 from orchestrator.radar import Radar
 from orchestrator.recovery import reconcile
 from orchestrator.report import write_report
@@ -55,7 +63,7 @@ if TYPE_CHECKING:
     from orchestrator.board.publication import Publication
     from orchestrator.driver import Recorder
     from orchestrator.git.repository import Repository
-    from orchestrator.model.formats import Report
+    from orchestrator.model.formats import Mode, Report
     from orchestrator.planfile import LoadedPlan
     from orchestrator.service import Served
     from orchestrator.technique import Technique
@@ -69,7 +77,7 @@ class Run:
     """A run that has begun, here or in a process that has gone; `go` does the rest.
 
     `loaded` is the plan under which it was left, `edited` the one with which it goes on, if that is another. With a
-    `publication` its board is served over the network.
+    `publication` its board is served over the network; with `retry` what had failed starts anew.
     """
 
     name: str
@@ -84,6 +92,7 @@ class Run:
     technique: Technique | None
     edited: LoadedPlan | None = None
     publication: Publication | None = None
+    retry: bool = False
 
     async def go(self, *, stop_agents: asyncio.Event, stop_gates: asyncio.Event, heartbeat: float) -> Report:
         """Run to the end and return the report, which is also written to the run's folder.
@@ -122,6 +131,8 @@ class Run:
                 if self.edited is not None:
                     context = with_edited_plan(context, self.edited, self.recorder)
                     tell_board(context, self.recorder.state)
+                if self.retry and (failed := self.recorder.state.with_status(TaskStatus.FAILED)):
+                    self.recorder.emit(happened.Retried(tasks=tuple(failed)))
                 if served is not None:
                     served.watch.begin(context.loaded.plan, self.recorder.state)  # it may be an edited one
                 for task_id, task in self.recorder.state.tasks.items():
@@ -180,8 +191,13 @@ def new_run_id(plan_name: str, date: str) -> str:
     return f"{date}-{plan_name}-{secrets.token_hex(2)}"
 
 
-def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int, recorder: Recorder) -> Run:
+def begin_run(
+    loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int, recorder: Recorder, mode: Mode = "worktree",
+    agent: str | None = None,
+) -> Run:  # fmt: skip
     """Begin a new run: everything that can be refused is refused before anything is written.
+
+    In mode sequential `agent` does all of it; None: the one that has most of the tasks.
 
     Raises:
         PlanError: the plan asks for an agent that cannot be started.
@@ -189,7 +205,8 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
         BaseBranchError: the base branch is checked out and dirty.
         DiskError: nothing can be written in the repository or in the folder for worktrees.
     """
-    agents = probed(agents_of(loaded), loaded)
+    loaded = in_mode(loaded, mode, agent)
+    agents = agents_for(loaded, jobs)
     home = worktrees_home(repository)
     base = open_base(repository, loaded.plan.base, home)
     refuse_faulty_disk(repository.common_dir, home)
@@ -208,7 +225,7 @@ def begin_run(loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int
     recorder.emit(
         happened.RunStarted(
             run=run, plan=loaded.plan.name, tasks=tuple(task.id for task in loaded.plan.tasks),
-            plan_sha256=loaded.sha256, mode="worktree", base=base.name, commit=base.tip(), jobs=jobs,
+            plan_sha256=loaded.sha256, mode=mode, agent=agent, base=base.name, commit=base.tip(), jobs=jobs,
             folder=str(folder), pid=os.getpid(),
         )
     )  # fmt: skip
@@ -230,9 +247,10 @@ def _refuse_leftovers(repository: Repository, home: Path, folder: Path) -> None:
 
 
 def take_over_run(
-    repository: Repository, folder: Path, *, jobs: int | None, recorder: Recorder, edited: LoadedPlan | None = None
-) -> Run:
-    """Go on with a run that was ended or killed, with its pinned plan or with an edited one.
+    repository: Repository, folder: Path, *, jobs: int | None, recorder: Recorder, edited: LoadedPlan | None = None,
+    retry: bool = False,
+) -> Run:  # fmt: skip
+    """Go on with a run that was ended or killed, with its pinned plan or with an edited one; `retry` what had failed.
 
     Raises:
         UsageError: another process works on it, its plan is gone or was changed, everything in it has landed, or `edited` is
@@ -245,6 +263,7 @@ def take_over_run(
     if state.started is None:
         raise UsageError(f"The run {folder.name} ended before it began.", hint="Start it again with `orch run`.")
     loaded = pinned_plan(folder, state)
+    edited = in_mode(edited, state.started.mode, state.started.agent) if edited is not None else None
     edit = edit_of(folder, loaded, edited, state) if edited is not None else None
     if edit is None and state.ended and state.ended.status == "landed" and (folder / "report.json").is_file():
         raise UsageError(f"Everything in the run {folder.name} has landed.", hint="There is nothing to go on with.")
@@ -257,10 +276,10 @@ def take_over_run(
     recorder.state = state
     slots = jobs or (edit.jobs if edit else None) or state.jobs
     recorder.emit(happened.Resumed(commit=base.tip(), jobs=slots, pid=os.getpid()))
-    agents = probed(agents_of(loaded), loaded)
+    agents = agents_for(loaded, slots)
     return _opened(Run(
         name=folder.name, folder=folder, loaded=loaded, repository=repository, base=base, home=home, agents=agents,
-        jobs=slots, recorder=recorder, technique=technique, edited=edited if edit else None,
+        jobs=slots, recorder=recorder, technique=technique, edited=edited if edit else None, retry=retry,
     ))  # fmt: skip
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator import __version__
 from orchestrator.agents.conversation import PATIENCE, STOPPED, against_path, converse
+from orchestrator.agents.preset import trouble_in
 from orchestrator.agents.preset_agent import has_changed_what_it_may
 from orchestrator.confine.level import Level
 from orchestrator.model.agent_events import Turned
+from orchestrator.model.budget import limit_passed
 from orchestrator.model.guards import Guard, against_ending
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from acp import RequestError
     from acp.client.connection import ClientSideConnection
 
     from orchestrator.agents.acp_client import AcpClient
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AcpAgent"]
 
+_TRIES = 8  # of a prompt, in all, while the provider says that it cannot
 _REFUSED_TURNS = 3  # turns that may end with a refusal
 _KEYED = ("gemini-api-key",)  # ways to log in that need a variable of the environment and nobody at the keyboard
 
@@ -39,31 +43,21 @@ class AcpAgent:
         self._mode = mode
         words = shlex.split(command) if isinstance(command, str) else list(command)
         self.model = model or f"{Path(words[0]).name}@unknown"
-        self.credential = Path(words[0]).name
+        self.credential = command if isinstance(command, str) else Path(words[0]).name  # a text may begin with `cd`
 
     async def work(self, assignment: Assignment) -> Outcome:
         """Carry on one conversation; the program's group is ended with it."""
+        if why := assignment.governor.barred(self.credential):
+            return Outcome(status=OutcomeStatus.FAILED, reason=why, final=True)
         await asyncio.to_thread(_load)
         started = time.monotonic()
         outcome = await converse(
-            assignment, self._command, lambda heard, writer: _Talk.carry_on(assignment, writer, heard, self._mode)
+            assignment, self._command, lambda heard, writer: self._carry_on(assignment, writer, heard)
         )
         return replace(outcome, seconds=time.monotonic() - started)
 
-
-@dataclass(slots=True, kw_only=True)
-class _Talk:
-    """One session; all its prompts."""
-
-    assignment: Assignment
-    agent: ClientSideConnection
-    client: AcpClient
-    session: str = ""
-    prompts: int = 0
-
-    @classmethod
-    async def carry_on(
-        cls, assignment: Assignment, writer: asyncio.StreamWriter, heard: asyncio.StreamReader, mode: str | None
+    async def _carry_on(
+        self, assignment: Assignment, writer: asyncio.StreamWriter, heard: asyncio.StreamReader
     ) -> Outcome:
         """Talk to the agent until its attempt is over."""
         from acp.client.connection import ClientSideConnection
@@ -76,14 +70,42 @@ class _Talk:
         )  # fmt: skip
         agent = ClientSideConnection(cast("Any", client), writer, heard)
         try:
-            talk = cls(assignment=assignment, agent=agent, client=client)
-            await talk.open(mode)
-            outcome = await talk.work()
+            talk = _Talk(
+                assignment=assignment, agent=agent, client=client, model=self.model, credential=self.credential
+            )
+            outcome = await talk.begin(self._mode) or await talk.work()
             silent = assignment.task.limits.cost_usd is not None and not client.cost_usd
             remarks = ("it does not tell what it costs, so the limit of cost_usd could not be kept",) if silent else ()
-            return replace(outcome, cost_usd=client.cost_usd, turns=max(client.turns, 1), remarks=remarks)
+            return replace(
+                outcome, cost_usd=client.cost_usd, tokens=client.tokens, turns=max(client.turns, 1), remarks=remarks
+            )
         finally:
             await agent.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Talk:
+    """One session; all its prompts."""
+
+    assignment: Assignment
+    agent: ClientSideConnection
+    client: AcpClient
+    model: str
+    credential: str
+    session: str = ""
+    troubles: int = 0
+    started: float = field(default_factory=time.monotonic)
+    prompts: int = 0
+
+    async def begin(self, mode: str | None) -> Outcome | None:
+        """Open a session; return how the attempt ends if there is none."""
+        from acp import RequestError
+
+        try:
+            await self.open(mode)
+        except RequestError as error:
+            return await self.blame(error, can_wait=False)
+        return None
 
     async def open(self, mode: str | None) -> None:
         """Greet the agent, and open a session with the board's tools."""
@@ -111,10 +133,18 @@ class _Talk:
 
     async def work(self) -> Outcome:
         """Prompt the agent until it is done."""
+        from acp import RequestError
+
         desk, guard, refused_turns = self.assignment.desk, Guard(), 0
         prompt, summary = self.assignment.briefing, ""
         while True:
-            reason = await self._prompt(prompt)
+            try:
+                reason = await self._prompt(prompt)
+            except RequestError as error:
+                if (ended := await self.blame(error, can_wait=True)) is not None:
+                    return ended
+                prompt = prompt if self.client.turns == 0 else _WAITED
+                continue
             stuck, self.client.stuck = self.client.stuck, False
             summary = self.client.take_words() or summary
             if over := self._over(reason, summary):
@@ -135,26 +165,30 @@ class _Talk:
             self.assignment.transcript.tell(advice)
             prompt = advice.text
 
+    async def blame(self, error: RequestError, *, can_wait: bool) -> Outcome | None:
+        """Return how the attempt ends with what the agent cannot do; None if it can now, after a wait for its provider."""
+        said = f"{error} {error.data or ''}"
+        trouble = trouble_in(said, time.time())
+        if trouble is None:
+            return Outcome(status=OutcomeStatus.FAILED, reason=f"the conversation with it failed: {said.strip()}")
+        self.troubles += 1
+        left = self.assignment.task.limits.wall - (time.monotonic() - self.started)
+        return await self.assignment.governor.sit_out(
+            self.credential, trouble, left=left if can_wait and self.troubles < _TRIES else 0.0, stop=self.assignment.stop,
+            tell=self.assignment.transcript.tell,
+        )  # fmt: skip
+
     def _over(self, reason: str, summary: str) -> Outcome | None:
-        limits, client = self.assignment.task.limits, self.client
         if self.assignment.stop.is_set():
             return replace(STOPPED, summary=summary)
-        why = ""
-        if self._too_many():
-            why = f"the limit of {limits.turns} turns is used up"
-        elif self._too_dear():
-            why = f"the limit of ${limits.cost_usd:g} is used up: it has cost ${client.cost_usd:.4f}"
-        elif reason in ("max_tokens", "max_turn_requests"):
+        why = self._passed()
+        if not why and reason in ("max_tokens", "max_turn_requests"):
             why = f"it ended its turn with {reason}"
         return Outcome(status=OutcomeStatus.FAILED, reason=why, summary=summary) if why else None
 
-    def _too_many(self) -> bool:
-        limit = self.assignment.task.limits.turns
-        return limit is not None and self.client.turns > limit
-
-    def _too_dear(self) -> bool:
-        limit = self.assignment.task.limits.cost_usd
-        return limit is not None and self.client.cost_usd > limit
+    def _passed(self) -> str:
+        client = self.client
+        return limit_passed(self.assignment.task.limits, usd=client.cost_usd, tokens=client.tokens, turns=client.turns)
 
     async def _prompt(self, text: str) -> str:
         """Let the agent have one turn; it is told to end it when the attempt is to stop, or a limit is reached."""
@@ -169,7 +203,10 @@ class _Talk:
             if not turn.done():
                 await self.agent.cancel(session_id=self.session)
                 await asyncio.wait({turn}, timeout=PATIENCE)
-            return turn.result().stop_reason if turn.done() else "cancelled"
+            if not turn.done():
+                return "cancelled"
+            self.client.take_usage(turn.result().usage, self.model)
+            return turn.result().stop_reason
         finally:
             for task in (turn, watch):
                 task.cancel()
@@ -178,7 +215,7 @@ class _Talk:
     async def _until_it_must_end(self) -> None:
         stopped = asyncio.create_task(self.assignment.stop.wait())
         try:
-            while not (stopped.done() or self._too_many() or self._too_dear()):
+            while not (stopped.done() or self._passed()):
                 self.client.heard.clear()
                 heard = asyncio.create_task(self.client.heard.wait())
                 await asyncio.wait({stopped, heard}, return_when=asyncio.FIRST_COMPLETED)
@@ -187,6 +224,7 @@ class _Talk:
             stopped.cancel()
 
 
+_WAITED = "Your provider took no requests for a while; now it does. Go on where you were."
 _GO_ON = """\
 Something that you wanted to do was refused, since it is outside your scope. Go on with your task without it; if it cannot be
 done otherwise, ask with the board's scope_request first."""

@@ -25,13 +25,13 @@ from acp.schema import (
 )
 
 from orchestrator.agents.file_tools import FileTools, ToolRefused, WriteFile
-from orchestrator.model.agent_events import AgentEvent, Called, Returned, Said
+from orchestrator.model.agent_events import AgentEvent, Called, Returned, Said, Used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from acp.schema import PermissionOption, ToolCallUpdate
+    from acp.schema import PermissionOption, ToolCallUpdate, Usage
 
 __all__ = ["AcpClient"]
 
@@ -46,8 +46,8 @@ class AcpClient:
 
     `may_write` and `against_path` return why a path may not be written, empty if it may: one as git stores it, the other as the
     agent names it. `shell` tells whether commands may be run, since something else keeps them in. `stuck` says that nothing came
-    after a refusal so far, `cost_usd` is what the agent says that the session has cost, `turns` counts its tool calls, `heard` is
-    set by each update, `words` are what it has said since they were taken.
+    after a refusal so far, `cost_usd` and `tokens` are what the agent says that the session has cost and used, `turns` counts its
+    tool calls, `heard` is set by each update, `words` are what it has said since they were taken.
     """
 
     folder: Path
@@ -57,9 +57,11 @@ class AcpClient:
     tell: Callable[[AgentEvent], None]
     stuck: bool = False
     cost_usd: float = 0.0
+    tokens: int = 0
     turns: int = 0
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     words: list[str] = field(default_factory=list)
+    _output: int = 0
     _seen: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def request_permission(
@@ -104,6 +106,15 @@ class AcpClient:
         if text:
             self.tell(Said(text=text))
         return text
+
+    def take_usage(self, usage: Usage | None, model: str) -> None:
+        """Count the tokens of the session, of which an agent may tell as its turn ends."""
+        if usage is None or usage.total_tokens <= self.tokens:
+            return
+        new = usage.total_tokens - self.tokens
+        output = min(max(usage.output_tokens - self._output, 0), new)
+        self.tokens, self._output = usage.total_tokens, usage.output_tokens
+        self.tell(Used(model=model, input_tokens=new - output, cached_tokens=0, output_tokens=output, usd=None))
 
     def _told(self, update: ToolCallStart | ToolCallProgress) -> None:
         new = update.tool_call_id not in self._seen

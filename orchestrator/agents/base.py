@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     from orchestrator.agents.governor import Governor
     from orchestrator.agents.transcript import Transcript
+    from orchestrator.board.seat import Seat
     from orchestrator.confine.confinement import Confinement
     from orchestrator.model.boundary import Boundary
     from orchestrator.model.outcome import Outcome
     from orchestrator.model.plan import Task
+    from orchestrator.text.door import SharedDoor
 
 __all__ = ["Agent", "Assignment", "Desk"]
 
@@ -105,8 +107,8 @@ class Assignment:
     that is started; `stop` is set when it must end politely; `access` are variables by which its programs find the board's
     tools; `changed` tells whether any file differs from what the worktree began with; `governor` knows which providers take no
     requests now; `confinement` is what all programs are
-    started with; `boundary` is what the task may write as the attempt begins; `ports` are free ones that no other attempt
-    has.
+    started with; `boundary` is what the task may write as the attempt begins; `shared` are its shared files, in mode crdt,
+    and `desk_of` gives whoever sits at the board for a part of it a desk; `ports` are free ones that no other attempt has.
     """
 
     run_folder: Path
@@ -129,6 +131,8 @@ class Assignment:
     governor: Governor
     confinement: Confinement
     boundary: Boundary
+    shared: SharedDoor
+    desk_of: Callable[[Seat], Desk]
     ports: tuple[int, ...] = ()
 
 

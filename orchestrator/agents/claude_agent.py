@@ -8,14 +8,16 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.agents import claude_program
 from orchestrator.agents.conversation import STOPPED, against_path, converse
+from orchestrator.agents.preset import find_preset
 from orchestrator.agents.preset_agent import has_changed_what_it_may
 from orchestrator.confine.level import Level
 from orchestrator.model.agent_events import AgentEvent, Called, Returned, Said, Turned, Used
+from orchestrator.model.budget import limit_passed
 from orchestrator.model.guards import Guard, against_ending
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 
@@ -33,6 +35,8 @@ _PATH_KEYS = ("file_path", "notebook_path")
 _EVENTS: dict[str, Callable[..., AgentEvent]] = {
     "said": Said, "called": Called, "returned": Returned, "turned": Turned, "used": Used,
 }  # fmt: skip
+_CREDENTIAL = "anthropic"
+_TRIES = 8  # of one prompt, in all, while the provider says that it cannot
 _LOOKS = ("Read", "Glob", "Grep", "WebSearch", "WebFetch", "ToolSearch")
 
 
@@ -49,10 +53,12 @@ class ClaudeAgent:
     def __init__(self, model: str | None) -> None:
         self._model = model
         self.model = model or "claude@unknown"
-        self.credential = "anthropic"
+        self.credential = _CREDENTIAL
 
     async def work(self, assignment: Assignment) -> Outcome:
         """Work until the task is done, or a limit is reached."""
+        if why := assignment.governor.barred(_CREDENTIAL):
+            return Outcome(status=OutcomeStatus.FAILED, reason=why, final=True)
         started = time.monotonic()
         home = assignment.confinement.scratch / "home"
         board = home / ".board.json"  # not on the command line, which everybody on the machine can read
@@ -68,11 +74,14 @@ class ClaudeAgent:
             "HOME": str(home),
             "CLAUDE_CONFIG_DIR": str(home / ".claude"),
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "CLAUDE_CODE_MAX_RETRIES": "4",  # by itself, before all others with its key are told
         }
         tmp = {"CLAUDE_CODE_TMPDIR": str(assignment.confinement.scratch / "tmp")}
         command = [sys.executable, "-P", claude_program.__file__]
         outcome = await converse(assignment, command, talk.carry_on, extra={**keys, **scratch, **tmp})
-        return replace(outcome, seconds=time.monotonic() - started, cost_usd=talk.usd, turns=max(talk.turns, 1))
+        return replace(
+            outcome, seconds=time.monotonic() - started, cost_usd=talk.usd, tokens=talk.tokens, turns=max(talk.turns, 1)
+        )
 
 
 def _servers(assignment: Assignment) -> dict[str, Any]:
@@ -90,7 +99,10 @@ class _Talk:
     assignment: Assignment
     start: dict[str, Any]
     usd: float = 0.0
+    tokens: int = 0
     turns: int = 0
+    refused: int = 0
+    started: float = field(default_factory=time.monotonic)
 
     async def carry_on(self, heard: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
         """Prompt it until it is done."""
@@ -103,7 +115,12 @@ class _Talk:
                 return STOPPED
             summary = str(ended["text"]) or summary
             if ended["failed"]:
-                return Outcome(status=OutcomeStatus.FAILED, reason=f"it failed: {summary[:2000]}")
+                failed = await self._failed(summary)
+                if failed is not None:
+                    return failed
+                continue
+            if why := limit_passed(self.assignment.task.limits, usd=self.usd, tokens=self.tokens, turns=0):
+                return Outcome(status=OutcomeStatus.FAILED, reason=why, summary=summary)
             changed = await has_changed_what_it_may(self.assignment)
             guard, advice = against_ending(guard, changed=changed, open_todos=self.assignment.desk.open_todos())
             if advice is None:
@@ -112,6 +129,18 @@ class _Talk:
                 return Outcome(status=OutcomeStatus.FAILED, reason=advice.text, summary=summary)
             self.assignment.transcript.tell(advice)
             prompt = advice.text
+
+    async def _failed(self, said: str) -> Outcome | None:
+        """Return how the attempt ends with a turn that failed; None if its provider was to blame, and the wait is over."""
+        governor, limits = self.assignment.governor, self.assignment.task.limits
+        trouble = find_preset("claude", {}).troubles.find(said, "", time.time())
+        if trouble is None:
+            return Outcome(status=OutcomeStatus.FAILED, reason=f"it failed: {said[:2000]}")
+        self.refused += 1
+        left = limits.wall - (time.monotonic() - self.started) if self.refused < _TRIES else 0.0
+        return await governor.sit_out(
+            _CREDENTIAL, trouble, left=left, stop=self.assignment.stop, tell=self.assignment.transcript.tell
+        )
 
     async def _turn(self, heard: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, Any] | None:
         """Answer what it asks until it ends its turn, and return how; None if the attempt is to stop."""
@@ -140,6 +169,8 @@ class _Talk:
         event = _EVENTS[told.pop("event")](**told)
         if isinstance(event, Turned):
             self.turns = event.number
+        elif isinstance(event, Used):
+            self.tokens += event.input_tokens + event.output_tokens
         self.assignment.transcript.tell(event)
 
     def _against(self, tool: str, given: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonEvents"]
 
 _LONGEST = 32 << 20  # bytes of a line; what is longer is no event
+_KEPT, _SHOWN = 40, 2000  # lines that are no JSON, and bytes of each
 _READS = ("read", "list", "search", "grep", "glob", "fetch", "ls", "todo")
 
 
@@ -24,8 +26,8 @@ _READS = ("read", "list", "search", "grep", "glob", "fetch", "ls", "todo")
 class JsonEvents:
     """Reads a program's output as it comes.
 
-    `session` is what the program can be resumed by, `summary` its last words, `failure` what it says that went wrong,
-    `turns` how many turns it has begun.
+    `session` is what the program can be resumed by, `summary` its last words, `failure` what it says that went wrong, `reset`
+    when its provider takes requests again, `turns` how many turns it has begun, `other` the last lines that are no JSON.
     """
 
     rules: tuple[Rule, ...]
@@ -33,23 +35,27 @@ class JsonEvents:
     session: str | None = None
     summary: str = ""
     failure: str = ""
+    reset: str = ""
     turns: int = 0
+    other: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _left: bytes = b""
     _turn: object = None
     _pieces: list[str] = field(default_factory=list)
     _tools: dict[str, str] = field(default_factory=dict)
 
     def feed(self, chunk: bytes) -> Iterator[AgentEvent]:
-        """Yield the events of all lines that are whole now; what is no JSON object is passed over."""
+        """Yield the events of all lines that are whole now; what is no JSON object goes to `other`."""
         *lines, self._left = (self._left + chunk).split(b"\n")
         self._left = self._left if len(self._left) < _LONGEST else b""
         for line in lines:
             try:
                 value = json.loads(line) if line.lstrip().startswith(b"{") else None
             except (ValueError, RecursionError):
-                continue
+                value = None
             if isinstance(value, dict):
                 yield from self._line(value)
+            elif line.strip():
+                self.other.append(line[:_SHOWN].decode("utf-8", "replace"))
 
     def _line(self, line: Mapping[str, Json]) -> Iterator[AgentEvent]:
         for rule in self.rules:
@@ -103,6 +109,7 @@ class JsonEvents:
         self.session = (_text(_at(item, rule.session)) if rule.session else "") or self.session
         self.summary = (_text(_at(item, rule.summary)) if rule.summary else "") or self.summary
         self.failure = (_text(_at(item, rule.failure)) if rule.failure else "") or self.failure
+        self.reset = (_text(_at(item, rule.reset)) if rule.reset else "") or self.reset
 
 
 def _at(value: Json, path: str) -> Json:

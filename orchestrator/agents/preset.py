@@ -17,13 +17,16 @@ from pydantic import Field, ValidationError, field_validator
 
 from orchestrator.agents.filling import names_in
 from orchestrator.agents.native_scope import NAMES
+from orchestrator.agents.troubles import TroubleRules
 from orchestrator.errors import PlanError
 from orchestrator.model.plan import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VALUES", "Preset", "Rule", "find_preset", "preset_names"]
+    from orchestrator.agents.troubles import Trouble
+
+__all__ = ["VALUES", "Preset", "Rule", "find_preset", "preset_names", "trouble_in"]
 
 VALUES = (
     "program", "worktree", "worktree_regex", "home", "tmp", "prompt", "prompt_file", "model", "model_name", "cost_usd", "turns",
@@ -74,6 +77,7 @@ class Rule(Strict):
     session: str | None = None
     summary: str | None = None
     failure: str | None = None
+    reset: str | None = None
 
 
 class Preset(Strict):
@@ -90,6 +94,7 @@ class Preset(Strict):
     model: str | None = Field(default=None, description="the model, if the plan names none")
     provider: str | None = Field(default=None, description="whose prices count, if it does not say what it costs")
     events: tuple[Rule, ...] = ()
+    troubles: TroubleRules = Field(default=TroubleRules(), description="how it says that its provider is to blame")
 
     @field_validator("argv", "resume")
     @classmethod
@@ -133,6 +138,13 @@ def find_preset(name: str, sources: Mapping[str, bytes]) -> Preset:
             name, [f"no preset is called {name!r}; known: {known}; or write the name of a .yaml file beside the plan"]
         )
     return _read(f"preset {name}", (resources.files("orchestrator.agents") / "presets" / f"{name}.yaml").read_bytes())
+
+
+def trouble_in(said: str, now: float) -> Trouble | None:
+    """Return the trouble with a provider that any program known to orch would tell of in these words, at `now` (epoch)."""
+    found = [find_preset(name, {}).troubles.find(said, "", now) for name in sorted(_built_in())]
+    known = [trouble for trouble in found if trouble is not None]
+    return min(known, key=lambda trouble: trouble.seconds is None, default=None)  # not all read when it is over
 
 
 def preset_names() -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.command import reason_of, run_in_worktree, status_of
+from orchestrator.agents.ending import Over
 from orchestrator.agents.filling import arguments, as_text, fill, names_in
 from orchestrator.agents.json_events import JsonEvents
 from orchestrator.agents.native_scope import words_of
@@ -20,6 +21,7 @@ from orchestrator.agents.spending import Spending
 from orchestrator.confine.level import Level
 from orchestrator.errors import ProcessError
 from orchestrator.model.agent_events import Turned, Used
+from orchestrator.model.budget import limit_passed
 from orchestrator.model.guards import Guard, against_ending
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.process import Ending
@@ -30,37 +32,48 @@ if TYPE_CHECKING:
     from orchestrator.agents.base import Assignment
     from orchestrator.agents.filling import Values
     from orchestrator.agents.preset import Preset
+    from orchestrator.agents.troubles import Trouble
     from orchestrator.model.agent_events import AgentEvent
     from orchestrator.process import Exit
 
 __all__ = ["PresetAgent", "has_changed_what_it_may"]
 
 _KEPT = 16  # of the last chunks, for the reason of a failure
+_TRIES = 8  # of one prompt, in all, while the provider says that it cannot
+_GO_ON = "Your provider took no requests for a while; now it does. Go on where you were."
 
 
 class PresetAgent:
     """Runs the program of a preset.
 
     It works in a home of its own, which is thrown away. If it ends with TODOs open, or with no file changed, it is asked once
-    more in the same session, as far as the program has sessions.
+    more in the same session, as far as the program has sessions. If it ends because of its provider, that is for all with
+    the same credential, and no attempt is counted.
     """
 
     def __init__(self, name: str, preset: Preset, model: str | None) -> None:
         self._preset = preset
         self._model = model or preset.model
         self.model = self._model or f"{name}@unknown"
-        self.credential = name
+        self.credential = _credential(name, preset, self._model)
 
     async def work(self, assignment: Assignment) -> Outcome:
         """Run the program until its task is done, it gives up, or a limit is reached."""
-        this = _Attempt(preset=self._preset, model=self._model, assignment=assignment)
+        if why := assignment.governor.barred(self.credential):
+            return Outcome(status=OutcomeStatus.FAILED, reason=why, final=True)
+        this = _Attempt(preset=self._preset, model=self._model, assignment=assignment, credential=self.credential)
         if not self._preset.board:  # it cannot claim, so we do it in its place
             for todo in assignment.task.todos:
                 await assignment.desk.claim(todo.id)
         outcome = await this.work()
         unpriced = (f"nobody knows the price of {model}, so its cost is not counted" for model in this.unpriced)
         return replace(
-            outcome, seconds=this.seconds, cost_usd=this.usd, turns=max(this.turns, 1), remarks=tuple(unpriced)
+            outcome,
+            seconds=this.seconds,
+            cost_usd=this.usd,
+            tokens=this.tokens,
+            turns=max(this.turns, 1),
+            remarks=tuple(unpriced),
         )
 
 
@@ -71,7 +84,9 @@ class _Attempt:
     preset: Preset
     model: str | None
     assignment: Assignment
+    credential: str
     usd: float = 0.0
+    tokens: int = 0
     turns: int = 0
     session: str | None = None
     unpriced: dict[str, None] = field(default_factory=dict)
@@ -84,7 +99,7 @@ class _Attempt:
     async def work(self) -> Outcome:
         """Run the program, and once more if it ends too early."""
         preset, desk, guard = self.preset, self.assignment.desk, Guard()
-        outcome = await self._run(preset.argv, self.assignment.briefing)
+        outcome = await self._ask(preset.argv, self.assignment.briefing)
         while outcome.done:
             if not preset.board:
                 for todo in self.assignment.task.todos:
@@ -97,13 +112,47 @@ class _Attempt:
                 return replace(outcome, status=OutcomeStatus.FAILED, reason=advice.text)
             if preset.resume and self.session:
                 self.assignment.transcript.tell(advice)
-                outcome = await self._run(preset.resume, advice.text)
+                outcome = await self._ask(preset.resume, advice.text)
             # what cannot be asked is called failed the second time round
         return outcome
 
-    async def _run(self, argv: tuple[object, ...], prompt: str) -> Outcome:
+    async def _ask(self, argv: tuple[object, ...], prompt: str) -> Outcome:
+        """Run the program, and again in the same session as long as its provider keeps it waiting for a short while."""
+        governor, resume, limits = self.assignment.governor, self.preset.resume, self.assignment.task.limits
+        for left in reversed(range(_TRIES)):
+            try:
+                await governor.wait(self.credential, self.assignment.stop)
+            except Over as over:
+                return over.outcome
+            heard = JsonEvents(self.preset.events, self.model or "unknown")
+            outcome = await self._run(argv, prompt, heard)
+            trouble = await self._trouble(outcome, heard)
+            if trouble is None:
+                break
+            can_wait = limits.wall - self.seconds if left and resume and self.session else 0.0
+            ended = await governor.sit_out(
+                self.credential, trouble, left=can_wait, stop=self.assignment.stop, tell=self.assignment.transcript.tell
+            )
+            if ended is not None:
+                return replace(ended, summary=outcome.summary)
+            argv, prompt = resume, _GO_ON
+        return outcome
+
+    async def _trouble(self, outcome: Outcome, heard: JsonEvents) -> Trouble | None:
+        """Return what is wrong with the provider, if that is why the program has ended.
+
+        It is looked for in what the program says that went wrong, and never in what the model says. A program that tells nothing
+        in events may exit with 0 for all that; then it has changed nothing.
+        """
+        unfinished = outcome.status is OutcomeStatus.FAILED or (
+            outcome.done and not self.preset.events and not await has_changed_what_it_may(self.assignment)
+        )
+        if not unfinished or self._over():
+            return None
+        return self.preset.troubles.find(heard.failure or "\n".join(heard.other), heard.reset, time.time())
+
+    async def _run(self, argv: tuple[object, ...], prompt: str, heard: JsonEvents) -> Outcome:
         limits, before = self.assignment.task.limits, self.turns
-        heard = JsonEvents(self.preset.events, self.model or "unknown")
         last: deque[bytes] = deque(maxlen=_KEPT)
         async with _stoppable(self.assignment) as own:
 
@@ -149,16 +198,12 @@ class _Attempt:
         if event.usd is None:
             self.unpriced[event.model] = None
         self.usd += event.usd or 0.0
+        self.tokens += event.input_tokens + event.output_tokens
         return event
 
     def _over(self) -> str:
         """Return which limit is passed, if one is."""
-        limits = self.assignment.task.limits
-        if limits.turns is not None and self.turns > limits.turns:
-            return f"the limit of {limits.turns} turns is used up"
-        if limits.cost_usd is not None and self.usd > limits.cost_usd:
-            return f"the limit of ${limits.cost_usd:g} is used up: it has cost ${self.usd:.4f}"
-        return ""
+        return limit_passed(self.assignment.task.limits, usd=self.usd, tokens=self.tokens, turns=self.turns)
 
     @property
     def _home(self) -> str:
@@ -198,6 +243,13 @@ class _Attempt:
             place.parent.mkdir(parents=True, exist_ok=True)
             (filled,) = fill([content], values) or [""]
             place.write_text(as_text(name, filled))
+
+
+def _credential(name: str, preset: Preset, model: str | None) -> str:
+    """Return whose quota a program uses: its provider's, if its key is in the variable of that name, else one of its own."""
+    provider = (model or "").rpartition("/")[0] or preset.provider or ""
+    key = f"{provider.upper()}_API_KEY"
+    return provider if key in preset.keys and os.environ.get(key) else name
 
 
 async def has_changed_what_it_may(assignment: Assignment) -> bool:

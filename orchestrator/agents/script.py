@@ -12,15 +12,19 @@ from orchestrator.errors import ClaimRefused
 from orchestrator.model import plan as p
 from orchestrator.model.agent_events import Called, Returned, Turned
 from orchestrator.model.outcome import Outcome, OutcomeStatus
+from orchestrator.model.todo_markers import markers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.agents.base import Assignment
+    from orchestrator.model.plan_steps import StreamedText
 
-__all__ = ["ScriptAgent"]
+__all__ = ["CHARACTERS", "ScriptAgent", "chunks_of", "parted_at", "steps_of", "text_of"]
 
+CHARACTERS = 4
+"""What a token is, roughly."""
 _CALL = "step"  # one is open at a time
 _LOOK = 1.0  # seconds between two looks at whether the attempt is to end, while an answer is waited for
 
@@ -102,22 +106,16 @@ async def _carry_out(step: p.Step, assignment: Assignment, started: float) -> No
         case p.WriteFile(write=file):
             content = file.text.encode() if file.text is not None else assignment.sources[file.source or ""]
             _write(assignment.folder, file.path, content)
+        case p.StreamFile(stream=streamed):
+            await _stream(assignment, streamed, started)
         case p.DeleteFile(delete=path):
             _delete(assignment.folder, path)
         case p.ApplyPatch(patch=source):
             await _patch(assignment, source)
         case p.RunCommand(run=command):
             await _run(assignment, command, started)
-        case p.ClaimTodo(claim=todo):
-            try:
-                await assignment.desk.claim(todo)
-            except ClaimRefused as refused:
-                raise _StepFailed(f"claim {todo}: {refused.message}") from refused
-        case p.FinishTodo(done=todo):
-            try:
-                await assignment.desk.done(todo)
-            except ClaimRefused as refused:
-                raise _StepFailed(f"done {todo}: {refused.message}") from refused
+        case p.ClaimTodo() | p.FinishTodo():
+            await _claim_or_finish(step, assignment)
         case p.Report(report=text):
             await assignment.desk.report(text)
         case p.WidenScope(widen=globs):
@@ -131,6 +129,17 @@ async def _carry_out(step: p.Step, assignment: Assignment, started: float) -> No
             await _sleep(assignment, seconds, started)
         case p.Fail(fail=reason):
             raise _StepFailed(reason)
+
+
+async def _claim_or_finish(step: p.ClaimTodo | p.FinishTodo, assignment: Assignment) -> None:
+    desk = assignment.desk
+    what, todo, act = (
+        ("claim", step.claim, desk.claim) if isinstance(step, p.ClaimTodo) else ("done", step.done, desk.done)
+    )
+    try:
+        await act(todo)
+    except ClaimRefused as refused:
+        raise _StepFailed(f"{what} {todo}: {refused.message}") from refused
 
 
 async def _ask(assignment: Assignment, text: str, started: float) -> None:
@@ -157,6 +166,36 @@ def _write(folder: Path, path: str, content: bytes) -> None:
         place.write_bytes(content)
     except OSError as error:
         raise _StepFailed(f"write {path}: {error.strerror}") from error
+
+
+async def _stream(assignment: Assignment, streamed: StreamedText, started: float) -> None:
+    """Write on in a file as a model writes, at its marker or at its end; whoever reads meanwhile sees a part."""
+    place = _place(assignment.folder, streamed.path)
+    text = place.read_text(encoding="utf-8") if place.is_file() else ""
+    before, after = parted_at(text, streamed.marker)
+    written = ""
+    for chunk in chunks_of(text_of(streamed, assignment.sources)):
+        await _sleep(assignment, len(chunk) / CHARACTERS / streamed.rate, started)
+        written += chunk
+        _write(assignment.folder, streamed.path, f"{before}{written}{after}".encode())
+
+
+def text_of(file: p.FileText, sources: Mapping[str, bytes]) -> str:
+    """Return the text of a step, which stands in the plan or in a file beside it."""
+    return file.text if file.text is not None else sources[file.source or ""].decode("utf-8")
+
+
+def chunks_of(text: str) -> Iterator[str]:
+    """Yield a text in tokens."""
+    return (text[start : start + CHARACTERS] for start in range(0, len(text), CHARACTERS))
+
+
+def parted_at(text: str, marker: str | None) -> tuple[str, str]:
+    """Return what stands before and after the place of a streamed text: its marker, or the end, on a line of its own."""
+    for found in markers(text) if marker is not None else ():
+        if found.name == marker:
+            return text[: found.start], text[found.end :]
+    return (text if not text or text.endswith("\n") else f"{text}\n"), ""
 
 
 def _delete(folder: Path, path: str) -> None:

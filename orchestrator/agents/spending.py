@@ -16,6 +16,7 @@ class Spending:
 
     provider: str
     usd: float = 0.0
+    tokens: int = 0
     requests: int = 0
     unpriced: int = 0
     unknown: str = ""
@@ -34,6 +35,7 @@ class Spending:
             output_tokens=output,
         )
         self.requests += 1
+        self.tokens += fresh + cache_read + cache_write + output
         try:
             usd = float(calc_price(usage, model_ref=model, provider_id=self.provider).total_price)
         except LookupError:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from orchestrator import __version__
-from orchestrator.cli import blaming, doctoring, keeping, look, plans, running, serving, speaking
+from orchestrator.cli import blaming, comparing, doctoring, keeping, look, plans, running, serving, speaking
 from orchestrator.disk_faults import disk_error_in
 from orchestrator.errors import ExitCode, OrchestratorError, PlanError
 
@@ -36,7 +36,7 @@ def orch() -> None:
 for command in (
     plans.init, plans.plan, plans.check, running.run, running.resume,
     look.status, look.log, look.board, serving.serve, speaking.answer, speaking.cancel, speaking.pause, speaking.unpause,
-    blaming.blame, keeping.recover, keeping.clean, doctoring.doctor, speaking.mcp,
+    blaming.blame, comparing.compare, keeping.recover, keeping.clean, doctoring.doctor, speaking.mcp,
 ):  # fmt: skip
     orch.add_command(command)
 

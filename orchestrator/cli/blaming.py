@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ _NOTES = "notes"
     "--summary", is_flag=True, help="How much each task, agent and model wrote there, and how much is by hand."
 )
 @click.option("--why", is_flag=True, help="How one line came about: task, prompt, gates, transcript, cost.")
+@click.option("--chars", is_flag=True, help="Who wrote each character of a file that several agents wrote together.")
 @click.option("--history", is_flag=True, help="Which generations wrote a file, refused ones too, and how many tasks.")
 @click.option(
     "--export", metavar="notes|DIR", help="Write it as git notes, or as one JSON file a file into a new folder."
@@ -53,7 +54,8 @@ _NOTES = "notes"
 @json_option
 def blame(
     *, place: str | None, everything: bool, task: str | None, agent: str | None, model: str | None, summary: bool, why: bool,
-    history: bool, export: str | None, copies: bool, ignore_revs: bool, rev: str | None, repo: Path | None, as_json: bool,
+    chars: bool, history: bool, export: str | None, copies: bool, ignore_revs: bool, rev: str | None, repo: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Tell who wrote each line of PATH (a file or a folder), or how much each task, agent and model wrote.
 
@@ -62,7 +64,7 @@ def blame(
     from orchestrator.provenance import View, Who
 
     who = Who(task=task, agent=agent, model=model)
-    modes = {"--summary": summary, "--why": why, "--history": history, "--export": export is not None}
+    modes = {"--summary": summary, "--why": why, "--chars": chars, "--history": history, "--export": export is not None}
     _check(place, everything=everything, who=who, modes=[name for name, on in modes.items() if on])
     repository = open_repository(repo)
     view = View(repository.own, rev or _base_of_newest_run(repository), ignore_revs=ignore_revs, copies=copies)
@@ -71,6 +73,8 @@ def blame(
         say(_export(repository, view, asked, export, as_json=as_json))
     elif why:
         say(_why(repository, view, asked, as_json=as_json))
+    elif chars:
+        say(_characters(repository, asked, as_json=as_json))
     elif history:
         say(_history(repository, view, asked, as_json=as_json))
     elif summary or (everything and not who.named and not as_json):
@@ -92,7 +96,7 @@ def _check(place: str | None, *, everything: bool, who: Who, modes: list[str]) -
     mode = modes[0] if modes else ""
     if who.named and mode not in {"", "--summary"}:
         raise click.UsageError(f"--{next(iter(who.named))} does not go with {mode}.")
-    if place is None and mode in {"--why", "--history"}:
+    if place is None and mode in {"--why", "--history", "--chars"}:
         raise click.UsageError(f"{mode} is asked of {'a line: PATH:LINE' if mode == '--why' else 'a file: PATH'}.")
     if place is None and not (everything or who.named or mode):
         raise click.UsageError(
@@ -185,6 +189,21 @@ def _origins(view: View, asked: _Asked, *, as_json: bool) -> Iterator[str]:
             yield json.dumps(origin.as_json())
         else:
             yield f"{origin.commit[:12]} {_who(origin):44} {origin.line:5}  {printable(origin.text)}"
+
+
+def _characters(repository: Repository, asked: _Asked, *, as_json: bool) -> Iterator[str]:
+    from orchestrator.git import query
+    from orchestrator.provenance.characters import characters_of
+
+    path = asked.file("--chars")
+    text = query.read_blob(repository.own, asked.files[path]).decode("utf-8", "replace")
+    found = characters_of((folder for folder, _ in remembered(repository)), path, text)
+    if found is None:
+        raise UsageError(
+            f"{path} is not as a run in mode crdt has left it, so only its lines have authors.",
+            hint=f"orch blame {path}",
+        )
+    yield from [json.dumps(asdict(found))] if as_json else found.lines()
 
 
 def _who(origin: Origin) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,10 +124,18 @@ def _transcript(folder: Path, task: str, generation: int, *, as_json: bool) -> I
 @click.option("--token", envvar="ORCH_BOARD_TOKEN", help="The token for --url (default: $ORCH_BOARD_TOKEN).")
 @click.option("--ca", type=click.Path(path_type=Path, exists=True), help="Trust certificates signed by this one, too.")
 @click.option("--follow", is_flag=True, help="With --url: show it again at each change, until interrupted.")
+@click.option("--replay", metavar="PATH", help="Play again how a file was written in mode crdt.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="With --replay: times as fast as it was (default, 0: at once).",
+)
 @repo_option
 @json_option
 def board(
-    *, run: str | None, url: str | None, token: str | None, ca: Path | None, follow: bool, repo: Path | None, as_json: bool
+    *, run: str | None, url: str | None, token: str | None, ca: Path | None, follow: bool, replay: str | None, speed: float,
+    repo: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Show the shared board of RUN (default: the newest) as text."""
     from orchestrator.board.log import read_board
@@ -139,5 +148,30 @@ def board(
         show_live(url=url, token=token, follow=follow, ca=ca, as_json=as_json)
         return
     folder = run_folder(open_repository(repo), run)
+    if replay is not None:
+        say(_replayed(folder / "board.log", replay, speed, as_json=as_json))
+        return
     seen = take(read_board(folder / "board.log"))
     say([json.dumps(seen.as_json()) if as_json else render(seen)])
+
+
+def _replayed(log: Path, path: str, speed: float, *, as_json: bool) -> Iterator[str]:
+    """Yield each change of a shared file, when it was made or at once, and in the end the file."""
+    from orchestrator.model.text import printable
+    from orchestrator.text.replaying import newest_document, replay
+
+    document = newest_document(log, path)
+    if document is None:
+        raise UsageError(f"{path} was no shared file of this run.", hint="Only runs in mode crdt have shared files.")
+    began, last = time.monotonic(), ""
+    for moment in replay(log, document):
+        if speed:
+            time.sleep(max(0.0, began + moment.seconds / speed - time.monotonic()))
+        last = moment.text
+        if as_json:
+            yield json.dumps({key: value for key, value in asdict(moment).items() if key != "text"})
+        else:
+            added = f" +{printable(json.dumps(moment.added, ensure_ascii=False))}" if moment.added else ""
+            removed = f" -{moment.removed}" if moment.removed else ""
+            yield f"{moment.seconds:8.2f}s  {moment.author}{added}{removed}"
+    yield json.dumps({"text": last}) if as_json else f"\n{last}"

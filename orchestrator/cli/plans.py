@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.common import json_option, open_repository, repo_option
+from orchestrator.cli.common import json_option, open_repository, remembered, repo_option
+
+if TYPE_CHECKING:
+    from orchestrator.git.repository import Repository
 
 __all__ = ["check", "init", "plan"]
 
@@ -23,21 +29,34 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     from orchestrator.base_branch import open_base
     from orchestrator.cli.overview import overview
     from orchestrator.model.graph import waves
+    from orchestrator.model.payoff import payoff_of
     from orchestrator.planfile import load_plan
     from orchestrator.worktrees_home import worktrees_home
 
     loaded = load_plan(plan_path)
     agents_of(loaded)
+    landings: list[float] = []
     if repo is not None:  # a plan can be read without a repository; with one, its base branch must be there
         repository = open_repository(repo)
         open_base(repository, loaded.plan.base, worktrees_home(repository))
+        landings = _landings(repository)
+    needs = {task.id: task.needs for task in loaded.plan.tasks}
+    payoff = payoff_of(needs, loaded.plan.limits.jobs or os.cpu_count() or 1, landings)
     if as_json:
-        order = waves({task.id: task.needs for task in loaded.plan.tasks})
-        click.echo(
-            json.dumps({"plan": loaded.plan.name, "waves": [list(w) for w in order], "warnings": list(loaded.warnings)})
-        )
+        said = {
+            "plan": loaded.plan.name,
+            "waves": [list(wave) for wave in waves(needs)],
+            "payoff": {**asdict(payoff), "break_even": payoff.break_even},
+            "warnings": list(loaded.warnings),
+        }
+        click.echo(json.dumps(said))
         return
-    click.echo("\n".join([*overview(loaded), *loaded.warnings]))
+    click.echo("\n".join([*overview(loaded), *payoff.lines(), *loaded.warnings]))
+
+
+def _landings(repository: Repository) -> list[float]:
+    """Return the seconds that merging, gates and landing took of each task that has landed in the newest runs."""
+    return [task.landing_seconds for _, state in remembered(repository) for task in state.tasks.values() if task.landed]
 
 
 class _PlanGroup(click.Group):

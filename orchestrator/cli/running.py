@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from orchestrator.board.publication import Publication
     from orchestrator.driver import Recorder
     from orchestrator.git.repository import Repository
-    from orchestrator.model.formats import Report
+    from orchestrator.model.formats import Mode, Report
     from orchestrator.model.state import RunState
     from orchestrator.planfile import LoadedPlan
     from orchestrator.run import Run
 
-__all__ = ["carry_out", "execute", "resume", "run"]
+__all__ = ["carry_out", "execute", "resume", "run", "seen_to_its_end"]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -46,8 +46,10 @@ heartbeat_option = click.option(
 @click.command(short_help="Run a plan: agents work, and what fits together lands.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option(
-    "--mode", type=click.Choice(["worktree"]), default="worktree", show_default=True, help="How agents share the work."
-)
+    "--mode", type=click.Choice(["worktree", "sequential", "crdt"]), default="worktree", show_default=True,
+    help="How agents share the work: a worktree for each task, one agent for all of it, or all in shared files.",
+)  # fmt: skip
+@click.option("--agent", help="Who does all of it, in mode sequential (default: the agent of most tasks).")
 @jobs_option
 @heartbeat_option
 @listen_options
@@ -56,17 +58,20 @@ heartbeat_option = click.option(
 @repo_option
 @json_option
 def run(
-    *, plan: Path, mode: str, jobs: int | None, heartbeat: float, run_id: str | None, new: bool, repo: Path | None,
-    publication: Publication | None, as_json: bool,
+    *, plan: Path, mode: Mode, agent: str | None, jobs: int | None, heartbeat: float, run_id: str | None, new: bool,
+    repo: Path | None, publication: Publication | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Run PLAN: contracts first, then agents side by side, landing what is proved to fit."""
     from orchestrator.planfile import load_plan
     from orchestrator.run import begin_run, new_run_id, take_over_run
 
-    assert mode == "worktree", "click knows no other"
+    if agent is not None and mode != "sequential":
+        raise click.BadParameter(
+            "is for --mode sequential; in a plan, each task names its agent.", param_hint="--agent"
+        )
     loaded = load_plan(plan)
     repository = open_repository(repo)
-    if not new and run_id is None and (unfinished := _unfinished(repository, loaded)):
+    if not new and run_id is None and (unfinished := _unfinished(repository, loaded, mode)):
         folder, state = unfinished
         _offer(folder, state, loaded, plan)
         return execute(
@@ -75,14 +80,24 @@ def run(
             publication=publication,
             as_json=as_json,
         )
-    name = _checked_run_id(run_id) if run_id else new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
     slots = jobs or loaded.plan.limits.jobs or os.cpu_count() or 1
-    return execute(
-        lambda recorder: begin_run(loaded, repository, run=name, jobs=slots, recorder=recorder),
-        heartbeat=heartbeat,
-        publication=publication,
-        as_json=as_json,
-    )
+
+    def one_run(mode: Mode, run_id: str | None, *, as_json: bool) -> tuple[Report, bool]:
+        name = _checked_run_id(run_id) if run_id else new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
+        return seen_to_its_end(
+            lambda recorder: begin_run(
+                loaded, repository, run=name, jobs=slots, recorder=recorder, mode=mode, agent=agent
+            ),
+            heartbeat=heartbeat, publication=publication, as_json=as_json,
+        )  # fmt: skip
+
+    report, interrupted = one_run(mode, run_id, as_json=as_json)
+    if not interrupted and _falls_back(report, loaded):
+        if not as_json:
+            _told(report, interrupted=False, as_json=False)
+        click.echo("\nNothing has landed. As the plan says, one agent does all of it now.", err=as_json)
+        report, interrupted = one_run("sequential", None, as_json=as_json)
+    return _told(report, interrupted=interrupted, as_json=as_json)
 
 
 @click.command(short_help="Go on with a run that was ended or killed.")
@@ -90,13 +105,14 @@ def run(
 @click.option(
     "--plan", type=click.Path(path_type=Path), help="Go on with this edited plan (default: the plan as it was)."
 )
+@click.option("--retry", is_flag=True, help="Let tasks that had failed start anew.")
 @jobs_option
 @heartbeat_option
 @listen_options
 @repo_option
 @json_option
 def resume(
-    *, run: str | None, plan: Path | None, jobs: int | None, heartbeat: float, publication: Publication | None,
+    *, run: str | None, plan: Path | None, retry: bool, jobs: int | None, heartbeat: float, publication: Publication | None,
     repo: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Go on with RUN (default: the newest that has not landed everything), however it was ended."""
@@ -107,7 +123,7 @@ def resume(
     repository = open_repository(repo)
     folder = run_folder(repository, run) if run else _newest_open(repository, edited)
     return execute(
-        lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=edited),
+        lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=edited, retry=retry),
         heartbeat=heartbeat,
         publication=publication,
         as_json=as_json,
@@ -119,20 +135,41 @@ def execute(
     as_json: bool = False,
 ) -> int:  # fmt: skip
     """Begin a run and see it to its end, on the terminal; return the exit code."""
+    report, interrupted = seen_to_its_end(begin, heartbeat=heartbeat, publication=publication, as_json=as_json)
+    return _told(report, interrupted=interrupted, as_json=as_json)
+
+
+def seen_to_its_end(
+    begin: Callable[[Recorder], Run], *, heartbeat: float, publication: Publication | None, as_json: bool
+) -> tuple[Report, bool]:
+    """Begin a run and see it to its end, with its events on the terminal; return its report, and whether it was stopped."""
     from orchestrator.cli.live import Display
     from orchestrator.driver import Recorder
     from orchestrator.model.state import RunState
-    from orchestrator.report import summary_of
 
     with Display(plain=as_json or not sys.stdout.isatty(), to_stderr=as_json) as display:
         recorder = Recorder(state=RunState(), tell=display.tell)
         served = (lambda recorder: replace(begin(recorder), publication=publication)) if publication else begin
-        report, interrupted = carry_out(served, recorder, heartbeat)
+        return carry_out(served, recorder, heartbeat)
+
+
+def _told(report: Report, *, interrupted: bool, as_json: bool) -> int:
+    """Print what a run came to, and return the exit code."""
+    from orchestrator.report import summary_of
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     say([json.dumps(report)] if as_json else ["", *summary_of(report, width)])
     if interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.LANDED if report["status"] == "landed" else ExitCode.NOT_LANDED
+
+
+def _falls_back(report: Report, loaded: LoadedPlan) -> bool:
+    """Tell whether one agent is to do all of it now: the plan says so, and nothing of the work side by side has landed."""
+    return (
+        report["status"] == "failed" and report["mode"] == "worktree" and loaded.plan.fallback == "sequential"
+        and report["stopped"] is None
+    )  # fmt: skip
 
 
 def carry_out(begin: Callable[[Recorder], Run], recorder: Recorder, heartbeat: float = 5.0) -> tuple[Report, bool]:
@@ -142,12 +179,12 @@ def carry_out(begin: Callable[[Recorder], Run], recorder: Recorder, heartbeat: f
     return asyncio.run(_with_signals(begin, recorder, heartbeat))
 
 
-def _unfinished(repository: Repository, loaded: LoadedPlan) -> tuple[Path, RunState] | None:
-    """Return the newest run of this plan that was begun, has not ended, and that nobody is working on."""
+def _unfinished(repository: Repository, loaded: LoadedPlan, mode: Mode) -> tuple[Path, RunState] | None:
+    """Return the newest run of this plan, in this mode, that was begun, has not ended, and that nobody is working on."""
     from orchestrator.journal import is_free
 
     for folder, state in remembered(repository):
-        same = state.started is not None and state.started.plan == loaded.plan.name
+        same = state.started is not None and (state.started.plan, state.started.mode) == (loaded.plan.name, mode)
         if same and state.ended is None and is_free(folder / "journal"):
             return folder, state
     return None
@@ -176,12 +213,13 @@ def _offer(folder: Path, state: RunState, loaded: LoadedPlan, plan: Path) -> Non
     """
     from orchestrator.model.replan import compare
     from orchestrator.model.sentences import edit_lines
-    from orchestrator.plan_of_run import pinned_plan
+    from orchestrator.plan_of_run import in_mode, pinned_plan
 
     so_far = f"The run {folder.name} of this plan has not ended"
     as_it_was = f"Go on with the plan as it was: orch resume {folder.name}"
     another = f"Start another run: orch run --new {plan}"
-    replan = compare(pinned_plan(folder, state), loaded, state)
+    assert state.started is not None, "it was begun"
+    replan = compare(pinned_plan(folder, state), in_mode(loaded, state.started.mode, state.started.agent), state)
     if replan.refused:
         so_far += f", and cannot go on with the plan as it is now: {replan.refused[0]}."
         raise UsageError(so_far, hint=f"{as_it_was}\n{another}")

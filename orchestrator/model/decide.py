@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.model.budget import run_used_up, task_used_up
 from orchestrator.model.state import TaskStatus
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def decide(
     Guarantees: a task starts only when all its needs have landed; at most `jobs` agents work; what was submitted goes to the
     merge train at once; a task that will not land blocks its dependants and nobody else; the last answer is `Finish`.
     """
-    if not state.stopping and (reason := _limit_reached(plan, state, seconds)):
+    if not state.stopping and (reason := run_used_up(plan.limits, state, seconds)):
         return (Stop(reason),)
     ends = tuple(end for task in plan.tasks if (end := _end_of(task, state)))
     if ends:
@@ -79,15 +80,6 @@ def decide(
         return (Finish(),)
     landings = (Land(task) for task in state.with_status(TaskStatus.SUBMITTED))
     return (*_starts(plan, state, jobs, resting), *landings)
-
-
-def _limit_reached(plan: Plan, state: RunState, seconds: float) -> str:
-    limits = plan.limits
-    if limits.wall is not None and seconds >= limits.wall:
-        return f"the run's time limit of {limits.wall:g} s is used up"
-    if limits.cost_usd is not None and state.cost_usd > limits.cost_usd:
-        return f"the run's budget of ${limits.cost_usd:g} is used up (${state.cost_usd:.2f})"
-    return ""
 
 
 def _end_of(task: Task, state: RunState) -> End | None:
@@ -107,6 +99,8 @@ def _end_of(task: Task, state: RunState) -> End | None:
         return End(task.id, "blocked", f"{lost[0]} did not land")
     if state.stopping and (not now.refusals or now.refusals[-1].stopped):
         return End(task.id, "cancelled", state.stopping)
+    if now.refusals and not now.hopeless and (why := task_used_up(task, now)):
+        return End(task.id, "failed", f"{why}; {now.refusals[-1].reason}")
     if now.refusals and (now.hopeless or now.attempts >= task.attempts):
         return End(task.id, "failed", now.refusals[-1].reason)
     if state.stopping:

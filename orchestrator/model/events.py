@@ -19,6 +19,7 @@ from orchestrator.model.run_events import (
     Paused,
     PlanEdited,
     Resumed,
+    Retried,
     RunEnded,
     RunStarted,
     StopRequested,
@@ -62,6 +63,7 @@ __all__ = [
     "Refused",
     "Reported",
     "Resumed",
+    "Retried",
     "RunEnded",
     "RunStarted",
     "ScopeWidened",
@@ -78,6 +80,7 @@ __all__ = [
 Event = (
     RunStarted
     | Resumed
+    | Retried
     | PlanEdited
     | BaseMoving
     | ProcessStarted

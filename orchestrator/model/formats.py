@@ -37,7 +37,7 @@ __all__ = [
     "WroteJson",
 ]
 
-Mode = Literal["worktree"]
+Mode = Literal["worktree", "sequential", "crdt"]
 """How agents share the work."""
 RunStatus = Literal["landed", "partial", "failed"]
 """What a run came to: everything landed, some of it, or nothing."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.model.shares import Share
 
 __all__ = ["Outcome", "OutcomeStatus"]
 
@@ -23,8 +27,9 @@ class OutcomeStatus(StrEnum):
 class Outcome:
     """How an attempt ended, what it cost, and the agent's own last words (untrusted text).
 
-    `final` says that another attempt would end the same way: the agent's program does not exist. `remarks` are what a person
-    should be told of it beside that, a sentence each.
+    `final` says that another attempt would end the same way: the agent's program does not exist. `shares` are what several
+    authors wrote, where there were several, each to be a commit of its own. `remarks` are what a person should be told of it
+    beside that, a sentence each.
     """
 
     status: OutcomeStatus
@@ -32,8 +37,10 @@ class Outcome:
     summary: str = ""
     seconds: float = 0.0
     cost_usd: float = 0.0
+    tokens: int = 0
     turns: int = 0
     final: bool = False
+    shares: tuple[Share, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property

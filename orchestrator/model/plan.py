@@ -26,6 +26,7 @@ from orchestrator.model.plan_steps import (
     RunCommand,
     Sleep,
     Step,
+    StreamFile,
     When,
     WidenScope,
     WriteFile,
@@ -75,8 +76,10 @@ __all__ = [
     "Report",
     "RunCommand",
     "RunLimits",
+    "SharedFiles",
     "Sleep",
     "Step",
+    "StreamFile",
     "Strict",
     "Task",
     "TaskBudget",
@@ -261,6 +264,16 @@ class MergePolicy(Strict):
     )
 
 
+class SharedFiles(Strict):
+    """What mode crdt needs beside the tasks: files that begin with a text, and who begins and mends."""
+
+    files: dict[RepoPath, ContractFile] = Field(
+        default={}, description="path of a shared file to the text it begins with"
+    )
+    outliner: str | None = Field(default=None, description="the agent that writes what the others fill in")
+    reconciler: str | None = Field(default=None, description="the agent that mends what does not fit together")
+
+
 class Plan(Strict):
     """All that `plan.yaml` says."""
 
@@ -275,9 +288,13 @@ class Plan(Strict):
     agents: dict[Label, AgentSpec] = Field(default={}, description="how agents are started, by name")
     tasks: tuple[Task, ...] = Field(min_length=1, description="the work")
     gates: tuple[Gate, ...] = ()
+    fallback: Literal["none", "sequential"] = Field(
+        default="none", description="what follows if nothing lands: nothing, or one agent that does all of it"
+    )
     limits: RunLimits = RunLimits()
     merge: MergePolicy = MergePolicy()
     worktree: WorktreeSetup = Field(default=WorktreeSetup(), json_schema_extra={"default": {}})
+    crdt: SharedFiles = Field(default=SharedFiles(), json_schema_extra={"default": {}})
 
     @field_validator("version", mode="before")
     @classmethod

@@ -25,10 +25,13 @@ __all__ = [
     "RunCommand",
     "Sleep",
     "Step",
+    "StreamFile",
+    "StreamedText",
     "When",
     "WidenScope",
     "WriteFile",
     "each_step",
+    "source_of",
 ]
 
 
@@ -46,6 +49,13 @@ class FileText(Strict):
         return self
 
 
+class StreamedText(FileText):
+    """Text that is written as a model writes: so many tokens of four characters a second, at a marker or at the end."""
+
+    marker: str | None = Field(default=None, description="the name behind `TODO:` of the comment that it replaces")
+    rate: float = Field(default=60.0, gt=0, le=100_000, allow_inf_nan=False, description="tokens a second")
+
+
 class When(Strict):
     """Steps that only one generation runs."""
 
@@ -57,6 +67,12 @@ class WriteFile(Strict):
     """Step: write a file, creating folders."""
 
     write: FileText
+
+
+class StreamFile(Strict):
+    """Step: write on in a file, bit by bit; in mode crdt into the text that all share."""
+
+    stream: StreamedText
 
 
 class DeleteFile(Strict):
@@ -125,7 +141,21 @@ class OnlyWhen(Strict):
     when: When
 
 
-STEP_NAMES = ("write", "delete", "patch", "run", "claim", "done", "report", "widen", "ask", "sleep", "fail", "when")
+STEP_NAMES = (
+    "write",
+    "stream",
+    "delete",
+    "patch",
+    "run",
+    "claim",
+    "done",
+    "report",
+    "widen",
+    "ask",
+    "sleep",
+    "fail",
+    "when",
+)
 
 
 def _step_tag(value: object) -> str | None:
@@ -137,6 +167,7 @@ def _step_tag(value: object) -> str | None:
 
 Step = Annotated[
     Annotated[WriteFile, Tag("step-write")]
+    | Annotated[StreamFile, Tag("step-stream")]
     | Annotated[DeleteFile, Tag("step-delete")]
     | Annotated[ApplyPatch, Tag("step-patch")]
     | Annotated[RunCommand, Tag("step-run")]
@@ -163,6 +194,19 @@ def each_step(steps: Iterable[Step], where: tuple[str | int, ...] = ()) -> Itera
         yield (*where, index), step
         if isinstance(step, OnlyWhen):
             yield from each_step(step.when.do, (*where, index, "when", "do"))
+
+
+def source_of(step: Step) -> tuple[tuple[str, ...], str] | None:
+    """Return the file beside the plan that a step names, with the keys that name it; None if it names none."""
+    match step:
+        case ApplyPatch(patch=source):
+            return ("patch",), source
+        case WriteFile(write=FileText(source=str(source))):
+            return ("write", "from"), source
+        case StreamFile(stream=FileText(source=str(source))):
+            return ("stream", "from"), source
+        case _:
+            return None
 
 
 When.model_rebuild()  # it holds steps, which are defined after it

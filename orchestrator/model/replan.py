@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.model.events import PlanEdited
-from orchestrator.model.plan import ApplyPatch, Plan, WriteFile, spec_hash
-from orchestrator.model.plan_steps import each_step
+from orchestrator.model.plan import Plan, spec_hash
+from orchestrator.model.plan_steps import each_step, source_of
 from orchestrator.model.state import TaskStatus
 
 if TYPE_CHECKING:
@@ -107,10 +107,8 @@ def _all_of(task: Task, text: PlanText) -> tuple[str, list[bytes]]:
 
 def _named(task: Task) -> Iterator[str]:
     for _, step in each_step(task.steps):
-        if isinstance(step, ApplyPatch):
-            yield step.patch
-        elif isinstance(step, WriteFile) and step.write.source is not None:
-            yield step.write.source
+        if (named := source_of(step)) is not None:
+            yield named[1]
 
 
 def _contracts(old: PlanText, new: PlanText) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ __all__ = [
     "Paused",
     "PlanEdited",
     "Resumed",
+    "Retried",
     "RunEnded",
     "RunStarted",
     "StopRequested",
@@ -24,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run of a plan's `tasks` (ids, in plan order) begins on a base branch."""
+    """A run of a plan's `tasks` (ids, in plan order) begins on a base branch; `agent` does it all, in mode sequential."""
 
     kind: ClassVar[str] = "run-started"
     run: str
@@ -37,6 +38,7 @@ class RunStarted:
     jobs: int
     folder: str
     pid: int
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,14 @@ class Resumed:
     commit: str
     jobs: int
     pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """Tasks that had failed start anew, because somebody wants them to; what they came to so far is kept."""
+
+    kind: ClassVar[str] = "retried"
+    tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

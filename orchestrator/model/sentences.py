@@ -48,6 +48,8 @@ def _about_run(event: happened.Event) -> str:
             return f"Run {event.run} of {event.plan} on {event.base} at {event.commit[:12]}, up to {event.jobs} agents at once."
         case happened.Resumed():
             return f"Going on with the base branch at {event.commit[:12]}, up to {event.jobs} agents at once."
+        case happened.Retried():
+            return f"Tried again: {', '.join(event.tasks[:_NAMED])}{', …' * (len(event.tasks) > _NAMED)}."
         case happened.PlanEdited():
             return f"Going on with the edited plan. {' '.join(edit_lines(event))}"
         case happened.ContractsPublished(commit=None, files=0):

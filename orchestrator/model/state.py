@@ -37,7 +37,8 @@ class TaskState:
     """One task at one moment; `generation` is the newest that was started, 0 before the first.
 
     `widened` are globs that this generation may write besides those of the plan; `unwanted` is what somebody cancelled.
-    `seconds` is what all its attempts took, `landing_seconds` what merging, gates and landing took.
+    `seconds`, `cost_usd`, `tokens` and `turns` are what all its attempts took, `landing_seconds` what merging, gates and landing
+    took.
     """
 
     status: TaskStatus = TaskStatus.WAITING
@@ -56,6 +57,8 @@ class TaskState:
     seconds: float = 0.0
     landing_seconds: float = 0.0
     cost_usd: float = 0.0
+    tokens: int = 0
+    turns: int = 0
 
     @property
     def attempts(self) -> int:
@@ -116,6 +119,16 @@ class RunState:
         """What all attempts have cost so far."""
         return sum(t.cost_usd for t in self.all_tasks.values())
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens all attempts have used so far."""
+        return sum(t.tokens for t in self.all_tasks.values())
+
+    @property
+    def turns(self) -> int:
+        """How many turns all attempts have taken so far."""
+        return sum(t.turns for t in self.all_tasks.values())
+
     def with_status(self, *statuses: TaskStatus) -> list[str]:
         """Return the ids of the tasks that stand so, in plan order."""
         return [task_id for task_id, task in self.tasks.items() if task.status in statuses]
@@ -130,6 +143,8 @@ def fold(state: RunState, event: happened.Event) -> RunState:
         case happened.Resumed():
             tasks = {task_id: _reopened(task) for task_id, task in state.tasks.items()}
             return replace(state, tasks=tasks, ended=None, stopping="", paused=False, lands=True)
+        case happened.Retried():
+            return replace(state, tasks={**state.tasks, **{name: _anew(state.tasks[name]) for name in event.tasks}})
         case happened.PlanEdited():
             return _edited(state, event)
         case happened.BaseMoving():
@@ -225,8 +240,10 @@ def _fold_task(task: TaskState, event: _TaskEvent) -> TaskState:
         case happened.ScopeWidened():
             return replace(task, widened=(*task.widened, *event.globs))
         case happened.AttemptEnded():
-            seconds, cost_usd = task.seconds + event.seconds, task.cost_usd + event.cost_usd
-            return replace(task, seconds=seconds, cost_usd=cost_usd, processes=())
+            return replace(
+                task, seconds=task.seconds + event.seconds, cost_usd=task.cost_usd + event.cost_usd,
+                tokens=task.tokens + event.tokens, turns=task.turns + event.turns, processes=(),
+            )  # fmt: skip
         case happened.Kept():
             return replace(task, kept=event)
         case happened.Checked():

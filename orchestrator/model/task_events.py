@@ -102,6 +102,7 @@ class AttemptEnded:
     seconds: float
     cost_usd: float
     turns: int
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

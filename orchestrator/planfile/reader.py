@@ -35,7 +35,8 @@ class LoadedPlan:
     """A valid plan with everything that it names, as it was when it was read.
 
     `sources` has the content of every file that a `from` or `patch` names, by the path as the plan writes it; `sha256`
-    is 64 hex digits over the plan's text and all sources; `warnings` are sentences that name file, line and remedy.
+    is 64 hex digits over the plan's text and all sources; `warnings` are sentences that name file, line and remedy;
+    `apart` is the author's plan, where the mode of the run has made one task of all.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class LoadedPlan:
     sources: Mapping[str, bytes]
     sha256: str
     warnings: tuple[str, ...] = ()
+    apart: Plan | None = None
 
 
 def load_plan(path: Path) -> LoadedPlan:

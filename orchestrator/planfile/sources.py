@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.model.plan_steps import ApplyPatch, WriteFile, each_step
+from orchestrator.model.plan_steps import each_step, source_of
 from orchestrator.model.plan_values import described
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ def named_sources(plan: Plan) -> Iterator[tuple[Where, str]]:
     for path, file in plan.contracts.files.items():
         if file.source is not None:
             yield ("contracts", "files", path, "from"), file.source
+    for path, file in plan.crdt.files.items():
+        if file.source is not None:
+            yield ("crdt", "files", path, "from"), file.source
     for name, agent in plan.agents.items():
         if agent.preset is not None and agent.preset.endswith(".yaml"):
             yield ("agents", name, "preset"), agent.preset
     for index, task in enumerate(plan.tasks):
         for where, step in each_step(task.steps, ("tasks", index, "steps")):
-            if isinstance(step, ApplyPatch):
-                yield (*where, "patch"), step.patch
-            elif isinstance(step, WriteFile) and step.write.source is not None:
-                yield (*where, "write", "from"), step.write.source
+            if (named := source_of(step)) is not None:
+                keys, source = named
+                yield (*where, *keys), source
 
 
 def read_source(folder: Path, name: str) -> bytes:

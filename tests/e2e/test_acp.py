@@ -49,8 +49,10 @@ GOOD: list[list[dict[str, Any]]] = [
         {"write": ["../evil.txt", "x\n"]},
         {"ask": ["a/asked.txt", "asked\n", "edit"]},
         {"cost": 0.25},
+        {"tokens": 300},
         {"ask": ["docs/evil2.txt", "x\n", "edit"]},  # refused, which ends the turn
     ],
+    [{"refuse": [-32603, "429 Too Many Requests; please retry in 0.3s"]}],
     [{"board": ["todo_done", {"todo": "one"}]}, {"say": "all done"}],
 ]
 
@@ -58,6 +60,11 @@ REASONS: dict[str, tuple[list[list[dict[str, Any]]], dict[str, Any], str]] = {
     "refused": ([[{"ask": ["docs/x", "x\n", "edit"]}]] * 9, {}, "it ended 4 turns because something was refused"),
     "idle": ([[{"say": "done"}]] * 3, {}, "it said that it was done, but it changed no file"),
     "dear": ([[{"cost": 3.0}, {"hang": True}]], {"limits": {"cost_usd": 1}}, "limit of $1 is used up: it has cost $3.0000"),
+    "many": ([[{"tokens": 400}]], {"limits": {"tokens": 300}},
+             "limit of 300 tokens is used up: it has used 400"),
+    "locked": ([[{"refuse": [-32000, "Authentication required"]}]] * 9, {"attempts": 3},
+               "the login is refused (Authentication required"),
+    "wrong": ([[{"refuse": [-32602, "no such thing"]}]] * 9, {}, "the conversation with it failed: no such thing"),
     "dead": ([[{"say": "x"}, {"die": 3}]], {}, "ended with exit code 3; its last words: no more"),
 }  # fmt: skip
 
@@ -77,6 +84,12 @@ def test_it_works_inside_its_scope_and_fails_for_a_reason(repo: Repo, tmp_path: 
         name: tasks[name]["reason"] for name, (_, _, reason) in REASONS.items() if reason not in tasks[name]["reason"]
     }
     assert wrong == {}
+    assert tasks["locked"]["generation"] == 1
+    told = [line for line in transcript(repo, "a") if line["event"] in ("used", "waited")]
+    assert [(line["event"], line.get("input_tokens"), line.get("seconds")) for line in told] == [
+        ("used", 290, None),
+        ("waited", None, 0.3),
+    ]
 
 
 def test_it_is_told_to_stop_and_its_work_is_kept(repo: Repo, tmp_path: Path) -> None:
@@ -90,3 +103,16 @@ def test_it_is_told_to_stop_and_its_work_is_kept(repo: Repo, tmp_path: Path) -> 
     assert process.returncode == 130
     assert transcript(repo, "a")[-1]["status"] == "stopped"
     assert repo.git("for-each-ref", "--format=%(refname)", "refs/heads/orch") != ""
+
+
+def test_a_session_that_needs_a_login_is_not_asked_for_twice(repo: Repo, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text("[]")
+    command = f"cd {ROOT} && exec {sys.executable} -m tests.support.acp_agent {script}"
+    agents = {"it": {"kind": "acp", "command": command, "env": ["PLAYED_LOGIN"]}}
+    tasks = [{"id": name, "writes": [f"{name}/**"], "agent": "it", "prompt": "do it", "attempts": 3} for name in "ab"]
+    plan = write_plan(tmp_path / "p", tasks, agents=agents)
+    said = orch("run", plan, "--json", "--jobs", "1", cwd=repo.path, env={"PLAYED_LOGIN": "none"})
+    assert [task["generation"] for task in said.json["tasks"]] == [1, 1]
+    assert all("the login is refused (Authentication required" in task["reason"] for task in said.json["tasks"])
+    assert said.err.count("nothing more is tried with it") == 1

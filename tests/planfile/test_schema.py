@@ -50,8 +50,8 @@ def test_it_is_the_format_as_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("where", "keys"),
     [
-        (("limits",), {"jobs", "cost_usd", "wall"}),
-        (("tasks", 3, "limits"), {"wall", "stall", "cost_usd", "turns"}),
+        (("limits",), {"jobs", "cost_usd", "tokens", "turns", "wall"}),
+        (("tasks", 3, "limits"), {"wall", "stall", "cost_usd", "tokens", "turns"}),
         (("tracks", "any"), {"owns"}),
         (("contracts", "files", "a.py"), {"text", "from"}),
         (("tasks", 0, "steps", 0), set(STEP_NAMES)),

@@ -8,7 +8,9 @@ The script is a list of turns, one for each prompt; a turn is a list of steps, e
     quietly: [path, text]           writes it itself without asking
     board: [tool, arguments]        calls a tool of the board, and says the answer
     cost: usd                       tells what the session has cost
+    tokens: number                  tells, as the turn ends, how many the session has used
     hang: true                      waits until it is told to stop
+    refuse: [code, text]            answers the prompt with an error
     die: code                       exits
     stop: reason                    ends the turn with this reason
 """
@@ -33,6 +35,7 @@ from acp.schema import (
     PermissionOption,
     PromptResponse,
     ToolCallUpdate,
+    Usage,
     UsageUpdate,
 )
 
@@ -51,6 +54,7 @@ class Scripted:
     def __init__(self, turns: list[list[dict[str, Any]]]) -> None:
         self.turns = iter(turns)
         self.told_to_stop = asyncio.Event()
+        self.usage: Usage | None = None
 
     def on_connect(self, conn: Any) -> None:
         self.client = conn
@@ -59,6 +63,8 @@ class Scripted:
         return InitializeResponse(protocol_version=PROTOCOL_VERSION, agent_capabilities=AgentCapabilities())
 
     async def new_session(self, cwd: str, mcp_servers: Any = None, **_: Any) -> NewSessionResponse:
+        if os.environ.get("PLAYED_LOGIN") == "none":
+            raise RequestError(-32000, "Authentication required")
         self.folder, self.servers, self.session = Path(cwd), mcp_servers or [], uuid.uuid4().hex
         return NewSessionResponse(session_id=self.session)
 
@@ -69,8 +75,8 @@ class Scripted:
         for number, step in enumerate(next(self.turns, [])):
             ((deed, given),) = step.items()
             if (reason := await self.play(deed, given, f"call-{number}")) is not None:
-                return PromptResponse(stop_reason=reason)
-        return PromptResponse(stop_reason="end_turn")
+                return PromptResponse(stop_reason=reason, usage=self.usage)
+        return PromptResponse(stop_reason="end_turn", usage=self.usage)
 
     async def play(self, deed: str, given: Any, call: str) -> Any:
         match deed:
@@ -91,9 +97,13 @@ class Scripted:
             case "cost":
                 cost = Cost(amount=given, currency="USD")
                 await self.tell(UsageUpdate(session_update="usage_update", used=1, size=100, cost=cost))
+            case "tokens":
+                self.usage = Usage(total_tokens=given, input_tokens=given - 10, output_tokens=10)
             case "hang":
                 await self.told_to_stop.wait()
                 return "cancelled"
+            case "refuse":
+                raise RequestError(*given)
             case "die":
                 sys.stderr.write("no more\n")
                 sys.stderr.flush()

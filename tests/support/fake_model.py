@@ -5,7 +5,8 @@
 `/s/NAME/…` plays DIR/NAME.json. It keeps no conversations: the step that is served is the number of turns with tool calls that
 the request itself holds, so agents side by side, and requests that are sent again, get what they should. A request without tools
 is answered "ok". A scenario is a list of steps; or a mapping whose keys are looked for in the request, the first that is found
-counts, with a list of steps each. `{cwd}` in a step becomes the working directory that the request names. A step holds
+counts, with a list of steps each. `{cwd}` in a step becomes the working directory that the request names, `{position}` the
+newest position in a shared file that it names, and `{position-N}` the Nth. A step holds
 
     say: text                 what the model says
     call: {name, input}       what it calls; `calls` for several. `raw` in place of `input` is JSON that may be none
@@ -52,6 +53,7 @@ __all__ = ["FakeModel", "Scenario"]
 Scenario = list[dict[str, Any]] | Mapping[str, list[dict[str, Any]]]
 
 _CWD = re.compile(r"(?:[Ww]orking directory:?|<cwd>|[Ww]orkspace(?: root)?:?)\s*(/[^\s\"\\<,]+)")
+_POSITION = re.compile(r"[Pp]osition(?:: | is )([\w-]{22})")
 _PATH = re.compile(r"/s/([\w.-]+)/(.*)")
 _OK: dict[str, Any] = {"say": "ok"}
 _OVER: dict[str, Any] = {"say": "done"}
@@ -153,7 +155,10 @@ class FakeModel:
         if progress.extra and (then := step.get("then", [])):
             step = then[min(progress.extra, len(then)) - 1]
         found = _CWD.search(text)
-        filled: dict[str, Any] = _filled(step, found[1] if found else "")
+        positions = _POSITION.findall(text)
+        words = {"cwd": found[1] if found else "", "position": positions[-1] if positions else ""}
+        words |= {f"position-{number}": position for number, position in enumerate(positions, start=1)}
+        filled: dict[str, Any] = _filled(step, words)
         return filled
 
     def _scenario(self, name: str) -> Scenario:
@@ -174,12 +179,12 @@ def _calls(step: Mapping[str, Any]) -> tuple[Call, ...]:
     return tuple(Call(**call) for call in step.get("calls", [step["call"]] if "call" in step else []))
 
 
-def _filled(value: Any, cwd: str) -> Any:
+def _filled(value: Any, words: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return value.replace("{cwd}", cwd)
+        return re.sub(r"\{(cwd|position(?:-\d+)?)\}", lambda found: words.get(found[1], found[0]), value)
     if isinstance(value, list):
-        return [_filled(one, cwd) for one in value]
-    return {key: _filled(one, cwd) for key, one in value.items()} if isinstance(value, dict) else value
+        return [_filled(one, words) for one in value]
+    return {key: _filled(one, words) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 async def _streamed(dialect: Dialect, reply: Reply, fault: Mapping[str, Any], pace: float | None) -> AsyncIterator[str]:
