@@ -76,6 +76,15 @@ def test_files_and_functions_stay_small() -> None:
     assert (long_files, long_functions) == ({}, {})
 
 
+def test_two_modules_touch_the_library_of_replicated_documents() -> None:
+    using = {
+        str(f.relative_to(PACKAGE))
+        for f in FILES
+        if re.search(r"^\s*(import|from) pycrdt\b", f.read_text(), re.MULTILINE)
+    }
+    assert using == {"board/document.py", "text/document.py"}
+
+
 def test_asking_for_help_loads_no_heavy_library() -> None:
     script = (
         "import sys; from orchestrator.cli.app import orch\n"

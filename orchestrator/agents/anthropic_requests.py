@@ -63,7 +63,8 @@ class Provider:
     """Sends the requests of one attempt; `request` is what they all have in common.
 
     `tell` hears of each wait, and `meter` gets what came of an answer, whole or not, since it must be paid. `stall` is the
-    number of seconds after which a silent stream is given up.
+    number of seconds after which a silent stream is given up. `hear` gets the words of an answer as they come, and `take_back`
+    is called when no more will come of an answer that is not whole.
     """
 
     client: AsyncAnthropic
@@ -74,6 +75,8 @@ class Provider:
     meter: Callable[[Message], None]
     governor: Governor
     credential: str
+    hear: Callable[[str], None] = lambda _words: None
+    take_back: Callable[[], None] = lambda: None
     first: bool = True
 
     async def ask(self, messages: list[dict[str, Any]]) -> Answer:
@@ -87,7 +90,7 @@ class Provider:
 
         tries = broken = 0
         while True:
-            await self._wait_for_others()
+            await self.governor.wait(self.credential, self.stop)  # this agent or another may have met the quota's end
             try:
                 answer = await unless_stopped(self.stop, self._stream(messages))
             except anthropic.APIStatusError as error:
@@ -108,17 +111,6 @@ class Provider:
                 return answer
             tries += 1
             await self._back_off(tries, reason, asked, quota=quota)
-
-    async def _wait_for_others(self) -> None:
-        """Wait while an agent with this key, this one or another, has met the end of its quota.
-
-        Raises:
-            Over: that is too long to wait for, or the attempt was stopped.
-        """
-        while (left := self.governor.left(self.credential)) > 0:
-            if left > self.governor.patience:
-                raise Over("the provider takes no requests now", OutcomeStatus.PUT_OFF)
-            await unless_stopped(self.stop, self.governor.wait(self.credential))
 
     async def _back_off(self, tries: int, reason: str, asked: float | None, *, quota: bool) -> None:
         """Wait before a request is sent again; if it is a matter of the quota, all others with the key do.
@@ -142,11 +134,18 @@ class Provider:
     async def _stream(self, messages: list[dict[str, Any]]) -> Answer:
         try:
             async with asyncio.timeout(self.stall) as silence:
-                return await self._read(messages, silence)
+                return await self._read_whole(messages, silence)
         except TimeoutError:
             if not silence.expired():
                 raise
             raise Over(f"the provider sent nothing for {self.stall:g} s", OutcomeStatus.STALLED) from None
+
+    async def _read_whole(self, messages: list[dict[str, Any]], silence: asyncio.Timeout) -> Answer:
+        try:
+            return await self._read(messages, silence)
+        except BaseException:  # whatever keeps it from being whole
+            self.take_back()
+            raise
 
     async def _read(self, messages: list[dict[str, Any]], silence: asyncio.Timeout) -> Answer:
         request: Any = {**self.request, "messages": messages}
@@ -155,6 +154,8 @@ class Provider:
             try:
                 async for event in stream:
                     begun = begun or event.type == "message_start"
+                    if event.type == "text":
+                        self.hear(event.text)
                     if self.stall is not None:
                         silence.reschedule(asyncio.get_running_loop().time() + self.stall)
             except ValueError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from orchestrator.board import schema
+from orchestrator.board.files import PERSON, agent_author, is_file_topic
 from orchestrator.errors import BoardError
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ _SHORTEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What one token allows: to look at everything, or to be one agent, who sees the hub's document and its own.
+    """What one token allows: to look at everything, or to be one agent, who sees the hub's document, its own, and files.
 
-    The owner, besides, may speak to the run.
+    The owner, besides, may speak to the run, and write files as the agents do.
     """
 
     agent: str | None = None
@@ -40,7 +41,14 @@ class Rights:
 
     def may_write(self, topic: str) -> bool:
         """Tell whether a document may be written."""
+        if is_file_topic(topic):
+            return self.agent is not None or self.is_owner
         return self.agent is not None and topic.startswith(f"ag/{self.agent}/")
+
+    @property
+    def author(self) -> str:
+        """How this token's holder is called as a writer of shared files."""
+        return PERSON if self.agent is None else agent_author(self.agent)
 
 
 class Keys:

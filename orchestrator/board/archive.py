@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.board import schema
 from orchestrator.board.channel import Closing
 from orchestrator.board.document import NO_CHANGE, Document
+from orchestrator.board.files import is_file_topic
 from orchestrator.board.log import read_board
 from orchestrator.board.room import Room
 from orchestrator.errors import BoardError
@@ -31,19 +32,20 @@ class Archive:
             BoardError: there is no such file, or it is no board log.
         """
         documents = read_board(log_path)
+        self._documents = documents
         self._rooms = {topic: _room(topic, document) for topic, document in documents.items()}
 
     def show(self, topic: str, *changes: Change) -> None:
         """Show a document that is in no log, or change it."""
-        if topic not in self._rooms:
-            self._rooms[topic] = _room(topic, Document())
-        room = self._rooms[topic]
-        if (update := room.document.write(*changes)) != NO_CHANGE:
+        document = self._documents.setdefault(topic, Document())
+        room = self._rooms.setdefault(topic, _room(topic, document))
+        if (update := document.write(*changes)) != NO_CHANGE:
             room.push(update)
 
-    async def serve(self, channel: Channel, topic: str, *, writes: bool = False) -> None:
-        """Serve one connection until it ends; see `Hub.serve`. Nothing may be written."""
+    async def serve(self, channel: Channel, topic: str, *, writes: bool = False, by: str = "") -> None:  # noqa: ARG002
+        """Serve one connection until it ends; see `Hub.serve`. Nothing may be written, but whoever wrote a file may read it."""
         room = self._rooms.get(topic)
+        writes = writes and not is_file_topic(topic)
         if writes or room is None:
             why = (
                 "this board is over; it can only be looked at"

@@ -24,7 +24,7 @@ _LARGEST = 16 * 1024 * 1024  # bytes of updates after which an agent's document 
 
 
 class Books:
-    """`ctl` and the agents' documents, rebuilt from the log; the only writer of `ctl`."""
+    """`ctl`, the agents' documents and the shared files, rebuilt from the log; the only writer of `ctl`."""
 
     def __init__(
         self,
@@ -112,6 +112,34 @@ class Books:
             self._persist(Frame(topic=topic, update=changed))
         return document
 
+    def take_shared(self, topic: str, update: bytes, by: str) -> Frame:
+        """Apply one writer's update to a document of many, and return what it changed: `NO_CHANGE` if nothing.
+
+        Raises:
+            BoardError: it does not fit; the document is as it was.
+        """
+        self.usable()
+        try:
+            changed = self.documents[topic].apply(update)
+        except BoardError as fault:
+            if not isinstance(fault.__cause__, ValueError):  # it could be read, so half of it may have been taken
+                self.rebuild(topic)
+            raise
+        frame = Frame(topic=topic, update=changed, by=by, at=self._clock())
+        if changed != NO_CHANGE:
+            self._persist(frame)
+        return frame
+
+    def rebuild(self, topic: str) -> None:
+        """Make a document anew from the log; connections still show the former one."""
+        fresh = Document()
+        fresh.apply(*(frame.update for frame in self.history(topic)))
+        self.documents[topic] = fresh
+
+    def history(self, topic: str) -> list[Frame]:
+        """Return all updates of a document, in the order in which they were taken."""
+        return [frame for frame in self._log.replay() if frame.topic == topic]
+
     def forget(self, topic: str) -> None:
         """Drop an agent's document for good."""
         self._persist(Frame(topic=topic, update=GONE))
@@ -134,7 +162,7 @@ class Books:
 
     def topics_of(self, agent: str) -> list[str]:
         """Return the topics of an agent's documents."""
-        topics = [topic for topic in self.documents if topic != schema.CTL]
+        topics = [topic for topic in self.documents if topic.startswith("ag/")]
         return [topic for topic in topics if schema.parse_agent_topic(topic).agent == agent]
 
     async def persisted(self) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from orchestrator.board.channel import Channel
-    from orchestrator.board.document import Document
+    from orchestrator.board.document import Replica
     from orchestrator.board.presence import Presence
 
 __all__ = ["STALL", "Feed"]
@@ -34,7 +34,7 @@ class Feed:
 
     def __init__(
         self,
-        document: Document,
+        document: Replica,
         channel: Channel,
         *,
         since: Callable[[bytes], bytes] | None = None,
@@ -116,13 +116,14 @@ class Feed:
                 await self._work.wait()
                 self._work.clear()
                 await self._wait_for_turn()
-                while messages := self._take():
+                if messages := self._take():
                     if self._persisted is not None:
                         await self._persisted()
                     async with asyncio.timeout(self._stall):
                         for message in messages:
                             await self._channel.send(encode(message))
-                self._idle.set()
+                if not self._work.is_set():
+                    self._idle.set()
         except TimeoutError:
             reason = f"it took nothing for {self._stall:g} seconds"
             self._channel.close(reason, code=Closing.TOO_SLOW)

@@ -1,11 +1,14 @@
 """One update of one document as bytes: the unit that goes into the log, as `topic length u16 | topic | update`.
 
+A shared file has many writers, so its topic is followed by who made the update and when, each after a zero byte.
+
 The log adds a checksum to it, because a damaged update is often accepted (measured: 22 % of single bit flips).
 """
 
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.errors import BoardError
@@ -22,10 +25,12 @@ _TOPIC = struct.Struct(">H")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One update, and the document that it belongs to."""
+    """One update, and the document that it belongs to; of a shared file also who made it, and when in seconds."""
 
     topic: str
     update: bytes
+    by: str = ""
+    at: float = 0.0
 
 
 def encode_body(frame: Frame) -> bytes:
@@ -34,7 +39,8 @@ def encode_body(frame: Frame) -> bytes:
     Raises:
         BoardError: it is longer than a frame may be.
     """
-    topic = frame.topic.encode()
+    told = frame.by or "\0" in frame.topic
+    topic = (f"{frame.topic}\0{frame.by}\0{frame.at:.3f}" if told else frame.topic).encode()
     if len(topic) > 0xFFFF or _TOPIC.size + len(topic) + len(frame.update) > MAX_BODY:
         size = len(frame.update)
         raise BoardError(f"an update of {size} bytes for {frame.topic[:80]!r} does not fit into a frame")
@@ -45,7 +51,7 @@ def decode_body(body: bytes) -> Frame:
     """Return the frame that `encode_body` wrote.
 
     Raises:
-        BoardError: it is cut short, or its topic is not UTF-8.
+        BoardError: it is cut short, its topic is not UTF-8, or what follows that cannot be read.
     """
     if len(body) < _TOPIC.size:
         raise BoardError("a frame ends before its topic")
@@ -57,4 +63,10 @@ def decode_body(body: bytes) -> Frame:
         topic = body[_TOPIC.size : start].decode()
     except UnicodeDecodeError as fault:
         raise BoardError("a frame's topic is not UTF-8") from fault
-    return Frame(topic=topic, update=body[start:])
+    match topic.rsplit("\0", 2):
+        case [name]:
+            return Frame(topic=name, update=body[start:])
+        case [name, by, at]:
+            with suppress(ValueError):
+                return Frame(topic=name, update=body[start:], by=by, at=float(at))
+    raise BoardError("a frame does not tell who made its update, and when")

@@ -11,6 +11,7 @@ from orchestrator.board import schema
 from orchestrator.board.channel import Closing, memory_pair
 from orchestrator.board.document import NO_CHANGE, Document
 from orchestrator.board.feed import STALL
+from orchestrator.board.files import RUN, SharedFiles, author_agent, is_file_topic
 from orchestrator.board.frame import GONE
 from orchestrator.board.ledger import Ledger
 from orchestrator.board.log import FileLog, MemoryLog
@@ -56,15 +57,18 @@ class Hub(Ledger):
         self._rooms: dict[str, Room] = {}
         self._shown: dict[str, Document] = {}
         self._writers: dict[str, tuple[str, Channel]] = {}
+        self._file_writers: dict[Channel, str] = {}
+        self.files = SharedFiles(self._books)
         self._serving: set[asyncio.Task[None]] = set()
         self._faults: list[Exception] = []
         self._closed: str | None = None
 
-    async def serve(self, channel: Channel, topic: str, *, writes: bool = False) -> None:
+    async def serve(self, channel: Channel, topic: str, *, writes: bool = False, by: str = RUN) -> None:
         """Serve one connection for one document until it ends: first what it lacks, then every change.
 
-        With `writes` it may write the document, which must be an agent's. An agent has one such connection: a new one
-        ends the former. What cannot be read, or may not be written, ends this connection with the reason.
+        With `writes` it may write the document, which must be an agent's or a shared file. An agent has one connection
+        for writing its own: a new one ends the former. A shared file has many, each for the writer `by`. What cannot
+        be read, or may not be written, ends this connection with the reason.
 
         Raises:
             BoardError: there is no such document, it was dropped before, the hub is closed, or the log failed; the
@@ -77,6 +81,9 @@ class Hub(Ledger):
             raise
         if not writes:
             await self._quietly(room, channel)
+            return
+        if is_file_topic(topic):
+            await self._serve_file(room, channel, by)
             return
         agent = schema.parse_agent_topic(topic).agent
         self._cut_off(agent, f"{agent} connected again", Closing.REPLACED)
@@ -121,12 +128,14 @@ class Hub(Ledger):
     def resync(self) -> None:
         """Ask every writer for what has not arrived: a state as question, a difference as answer."""
         for room in self._rooms.values():
-            if room.writer is not None:
-                room.writer.ask()
+            for writer in room.writers:
+                writer.ask()
 
     def drop(self, agent: str, *, reason: str = "") -> None:
-        """Forget an agent that is gone, closing its channel if it is not; see `Ledger.drop`."""
+        """Forget an agent that is gone, closing its channels if it is not; see `Ledger.drop`. What it wrote in files stays."""
         self._cut_off(agent, reason or f"{agent} was dropped", Closing.DROPPED)
+        for channel in [channel for channel, by in self._file_writers.items() if author_agent(by) == agent]:
+            channel.close(reason or f"{agent} was dropped", code=Closing.DROPPED)
         super().drop(agent, reason=reason)
 
     async def drained(self, seconds: float = 1.0) -> None:
@@ -148,9 +157,20 @@ class Hub(Ledger):
         if faults:
             raise ExceptionGroup("serving a seat failed", faults)
 
-    async def _dial(self, topic: str) -> Channel:
+    async def dial_file(self, topic: str, by: str) -> Channel:
+        """Return a connection inside this process on which `by` reads and writes a shared file.
+
+        Raises:
+            BoardError: the hub is closed.
+        """
+        self._is_open()
+        return await self._dial(topic, by=by)
+
+    async def _dial(self, topic: str, *, by: str = RUN) -> Channel:
         here, there = memory_pair()
-        serving = asyncio.create_task(self.serve(here, topic, writes=topic != schema.CTL), name=f"hub for {topic}")
+        serving = asyncio.create_task(
+            self.serve(here, topic, writes=topic != schema.CTL, by=by), name=f"hub for {topic}"
+        )
         self._serving.add(serving)
         serving.add_done_callback(self._served)
         return there
@@ -162,7 +182,10 @@ class Hub(Ledger):
             BoardError: there is none, or it cannot be written by anybody who connects.
         """
         self._is_open()
-        if writes:
+        if writes and is_file_topic(topic):
+            if not self.files.is_open(topic):
+                raise BoardError(f"the file of {topic[:100]!r} is not open for writing")
+        elif writes:
             self.join(topic)
         self._books.usable()
         document = self._shown.get(topic) or self._books.documents.get(topic)
@@ -174,7 +197,8 @@ class Hub(Ledger):
                 topic, document, at_once=decides, stall=self._stall,
                 # Of an agent's words the log has a record, too; if power is lost before the disk has it, the agent says
                 # them again, and what it was told is in `ctl`.
-                persisted=self._books.persisted if decides else None,
+                # Whoever wrote on after somebody else's words cannot say those again.
+                persisted=self._books.persisted if decides or is_file_topic(topic) else None,
             )  # fmt: skip
         return self._rooms[topic]
 
@@ -182,6 +206,29 @@ class Hub(Ledger):
         if self._closed is not None:
             return Closing.GOING_AWAY
         return Closing.DROPPED if self._books.was_dropped(topic) else Closing.NO_DOCUMENT
+
+    async def _serve_file(self, room: Room, channel: Channel, by: str) -> None:
+        def take(update: bytes) -> None:
+            if channel in self._file_writers:
+                self.files.receive(room.topic, update, by)
+
+        self._file_writers[channel] = by
+        try:
+            await room.serve(channel, take)
+        except BoardError as fault:
+            self._books.usable()
+            self.note("expelled", agent=author_agent(by) or by, file=room.topic, why=fault.message)
+            self._restart(room)
+        finally:
+            self._file_writers.pop(channel, None)
+
+    def _restart(self, room: Room) -> None:
+        """Let all who are in a file's room come back to its document, if that had to be made anew from the log."""
+        if room.document is not self._books.documents[room.topic]:
+            self._rooms.pop(room.topic, None)
+            for channel in room.feeds.values():
+                self._file_writers.pop(channel, None)
+                channel.close("the document was made anew", code=Closing.GOING_AWAY)
 
     async def _quietly(self, room: Room, channel: Channel) -> None:
         """Serve a reader; what it does wrong is told to it alone."""
@@ -215,6 +262,8 @@ class Hub(Ledger):
         self._closed = self._closed or reason
         for agent in list(self._writers):
             self._cut_off(agent, reason, Closing.GOING_AWAY)
+        for channel in self._file_writers:
+            channel.close(reason, code=Closing.GOING_AWAY)
         for room in self._rooms.values():
             room.close(reason, Closing.GOING_AWAY)
 

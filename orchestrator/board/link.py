@@ -17,7 +17,7 @@ from orchestrator.board.wire import Kind
 from orchestrator.errors import BoardError
 
 if TYPE_CHECKING:
-    from orchestrator.board.document import Document
+    from orchestrator.board.document import Replica
 
 __all__ = ["Backoff", "Dial", "Link"]
 
@@ -53,7 +53,7 @@ class Link:
     def __init__(
         self,
         topic: str,
-        document: Document,
+        document: Replica,
         dial: Dial,
         *,
         backoff: Backoff | None = None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["BoardLog", "FileLog", "MemoryLog", "read_board", "replay"]
+__all__ = ["BoardLog", "FileLog", "MemoryLog", "read_board", "read_history", "read_topics", "replay"]
 
 MAGIC, _KIND = b"orboard1", "board log"
 
@@ -157,3 +157,27 @@ def read_board(path: Path) -> dict[str, Document]:
     """
     with _as_board_error():
         return replay(decode_body(body) for body in read_records(path, MAGIC, _KIND))
+
+
+def read_topics(path: Path) -> list[str]:
+    """Return the names of all documents that a log tells of, in the order in which they began.
+
+    Raises:
+        BoardError: there is no such file, or it is no board log.
+    """
+    with _as_board_error():
+        return list(dict.fromkeys(decode_body(body).topic for body in read_records(path, MAGIC, _KIND)))
+
+
+def read_history(path: Path, topic: str) -> Iterator[Frame]:
+    """Yield the updates of one document in the order in which the hub took them, as far as the log goes now.
+
+    Those of a shared file tell who made them, and when.
+
+    Raises:
+        BoardError: there is no such file, or it is no board log.
+    """
+    with _as_board_error():
+        for body in read_records(path, MAGIC, _KIND):
+            if (frame := decode_body(body)).topic == topic:
+                yield frame

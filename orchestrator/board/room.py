@@ -1,4 +1,4 @@
-"""All who look at one document, and the one who may write it."""
+"""All who look at one document, and those who may write it: of a shared file many, of an agent's only that agent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from orchestrator.board.channel import Channel
-    from orchestrator.board.document import Document
+    from orchestrator.board.document import Replica
 
 __all__ = ["LONGEST_MESSAGE", "Room", "converse"]
 
@@ -24,6 +24,7 @@ LONGEST_MESSAGE = 1024 * 1024
 """Bytes that a client's message may have; an agent's update is a few hundred."""
 _LONGEST_WINDOW = 0.05
 _WINDOW_OF_ONE = 0.00025  # seconds a reader: so many that sending to all takes a small part of the time
+_WINDOW_OF_WRITER = 0.001  # of a file, where each writer has all the others to read
 _DIFFERENCES = 8
 
 
@@ -33,7 +34,7 @@ class Room:
     def __init__(
         self,
         topic: str,
-        document: Document,
+        document: Replica,
         *,
         at_once: bool,
         persisted: Callable[[], Awaitable[None]] | None = None,
@@ -44,7 +45,8 @@ class Room:
         self.document = document
         self.presence = Presence()
         self.feeds: dict[Feed, Channel] = {}
-        self.writer: Feed | None = None
+        self.writers: set[Feed] = set()
+        self._speaking: Feed | None = None  # whose update is being taken in just now
         self._at_once = at_once
         self._persisted = persisted
         self._stall = stall
@@ -54,18 +56,21 @@ class Room:
         """Show a change to all who look on."""
         self._differences.clear()
         for feed in self.feeds:
-            if feed is not self.writer:
+            if feed is not self._speaking:
                 feed.push(update)
 
     def close(self, reason: str, code: Closing) -> None:
-        """End the connections of all who look on."""
+        """End the connections of all who only look on."""
         for feed, channel in self.feeds.items():
-            if feed is not self.writer:
+            if feed not in self.writers:
                 channel.close(reason, code=code)
 
     def window(self) -> float:
         """Return the least seconds between two messages to one reader: none for a few, up to 50 ms for many."""
-        return 0.0 if self._at_once else min(_LONGEST_WINDOW, _WINDOW_OF_ONE * len(self.feeds))
+        if self._at_once:
+            return 0.0
+        one = _WINDOW_OF_ONE if len(self.writers) <= 1 else _WINDOW_OF_WRITER
+        return min(_LONGEST_WINDOW, one * len(self.feeds))
 
     async def serve(self, channel: Channel, take: Callable[[bytes], None] | None) -> None:
         """Serve one connection until it ends; `take` is called with what it writes, None if it may not write.
@@ -79,12 +84,12 @@ class Room:
         )  # fmt: skip
         self.feeds[feed] = channel
         if take is not None:
-            self.writer = feed
+            self.writers.add(feed)
             feed.ask()
         feed.tell(self.presence.present())
         sender = asyncio.create_task(feed.run(), name=f"hub sends {self.topic}")
         try:
-            await converse(channel, feed, _Writer(take) if take else _refuse, partial(self._hear, feed))
+            await converse(channel, feed, self._writer(feed, take) if take else _refuse, partial(self._hear, feed))
         except ChannelClosed:
             return
         except BoardError as fault:
@@ -96,10 +101,19 @@ class Room:
             channel.close("the hub has ended this connection")
             del self.feeds[feed]
             self._tell(self.presence.leave(feed))
-            if self.writer is feed:
-                self.writer = None
+            self.writers.discard(feed)
             feed.stop("the connection has ended")
             await sender
+
+    def _writer(self, feed: Feed, take: Callable[[bytes], None]) -> _Writer:
+        def speak(update: bytes) -> None:
+            self._speaking = feed  # who has it already
+            try:
+                take(update)
+            finally:
+                self._speaking = None
+
+        return _Writer(speak)
 
     def _hear(self, feed: Feed, content: bytes | None) -> None:
         if content is None:

@@ -35,7 +35,7 @@ _LONGEST_REASON = 120  # bytes: a WebSocket's close frame has room for 123
 class Host(Protocol):
     """What is shown: a hub, or the log of one that has gone."""
 
-    async def serve(self, channel: Channel, topic: str, *, writes: bool = False) -> None:
+    async def serve(self, channel: Channel, topic: str, *, writes: bool = False, by: str = "") -> None:
         """Serve one connection until it ends; see `Hub.serve`."""
         ...
 
@@ -129,7 +129,7 @@ async def _serve(host: Host, channel: _SocketChannel, websocket: WebSocket, keys
     elif not rights.may_read(topic):
         channel.close(f"this token does not open {topic[:60]!r}", code=Closing.NOT_ALLOWED)
     else:
-        await host.serve(channel, topic, writes=rights.may_write(topic))
+        await host.serve(channel, topic, writes=rights.may_write(topic), by=rights.author)
 
 
 def _token(websocket: WebSocket) -> str:

@@ -137,7 +137,7 @@ def take(documents: Mapping[str, Document]) -> Snapshot:
     Raises:
         BoardError: `ctl` cannot be read: a hub did not write it.
     """
-    agents = tuple(_agent(topic, documents[topic]) for topic in sorted(documents) if topic != schema.CTL)
+    agents = tuple(_agent(topic, documents[topic]) for topic in sorted(documents) if topic.startswith("ag/"))
     ctl = documents.get(schema.CTL)
     if ctl is None:
         return Snapshot(tasks=(), agents=agents, log=())

@@ -12,7 +12,17 @@ from enum import Enum
 
 from orchestrator.errors import BoardError
 
-__all__ = ["Kind", "Message", "PeerState", "decode", "decode_states", "encode", "encode_states"]
+__all__ = [
+    "Kind",
+    "Message",
+    "PeerState",
+    "decode",
+    "decode_states",
+    "encode",
+    "encode_number",
+    "encode_states",
+    "read_number",
+]
 
 _LONGEST_NUMBER = 8  # bytes: JavaScript's whole numbers have 53 bits
 
@@ -47,7 +57,9 @@ class PeerState:
 def encode(message: Message) -> bytes:
     """Return the bytes of a message."""
     begin: bytes = message.kind.value
-    return begin if message.kind is Kind.QUERY_AWARENESS else begin + _number(len(message.content)) + message.content
+    return (
+        begin if message.kind is Kind.QUERY_AWARENESS else begin + encode_number(len(message.content)) + message.content
+    )
 
 
 def decode(data: bytes) -> Message:
@@ -62,7 +74,7 @@ def decode(data: bytes) -> Message:
     kind = _KINDS.get(data[:width])
     if kind is None:
         raise BoardError("a message is of no kind that is known here")
-    length, start = _read_number(data, width)
+    length, start = read_number(data, width)
     if start + length != len(data):
         raise BoardError(f"a message announces {length} bytes and holds {len(data) - start}")
     return Message(kind, data[start:])
@@ -70,10 +82,10 @@ def decode(data: bytes) -> Message:
 
 def encode_states(states: list[PeerState]) -> bytes:
     """Return the content of a message that tells of these clients."""
-    parts = [_number(len(states))]
+    parts = [encode_number(len(states))]
     for peer in states:
         text = peer.state.encode()
-        parts += [_number(peer.client), _number(peer.clock), _number(len(text)), text]
+        parts += [encode_number(peer.client), encode_number(peer.clock), encode_number(len(text)), text]
     return b"".join(parts)
 
 
@@ -83,14 +95,14 @@ def decode_states(content: bytes, *, most: int) -> list[PeerState]:
     Raises:
         BoardError: the content is cut short, too long, not UTF-8, or tells of too many.
     """
-    count, at = _read_number(content, 0)
+    count, at = read_number(content, 0)
     if count > most:
         raise BoardError(f"a message tells of {count} clients; at most {most} are taken")
     states = []
     for _ in range(count):
-        client, at = _read_number(content, at)
-        clock, at = _read_number(content, at)
-        length, at = _read_number(content, at)
+        client, at = read_number(content, at)
+        clock, at = read_number(content, at)
+        length, at = read_number(content, at)
         text, at = content[at : at + length], at + length
         try:
             states.append(PeerState(client, clock, text.decode()))
@@ -101,7 +113,8 @@ def decode_states(content: bytes, *, most: int) -> list[PeerState]:
     return states
 
 
-def _number(value: int) -> bytes:
+def encode_number(value: int) -> bytes:
+    """Return a number in lib0's form."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -110,8 +123,12 @@ def _number(value: int) -> bytes:
     return bytes(out)
 
 
-def _read_number(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number at an offset, and the offset behind it."""
+def read_number(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number at an offset, and the offset behind it.
+
+    Raises:
+        BoardError: it is cut short, or larger than JavaScript's whole numbers.
+    """
     value = 0
     for n, byte in enumerate(data[at : at + _LONGEST_NUMBER]):
         value |= (byte & 0x7F) << 7 * n
