@@ -13,10 +13,10 @@ from orchestrator import __version__
 from orchestrator.agents.conversation import PATIENCE, STOPPED, against_path, converse
 from orchestrator.agents.preset import trouble_in
 from orchestrator.agents.preset_agent import has_changed_what_it_may
+from orchestrator.agents.watched import Watched
 from orchestrator.confine.level import Level
 from orchestrator.model.agent_events import Turned
 from orchestrator.model.budget import limit_passed
-from orchestrator.model.guards import Guard, against_ending
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 
 if TYPE_CHECKING:
@@ -64,14 +64,20 @@ class AcpAgent:
 
         from orchestrator.agents.acp_client import AcpClient
 
+        watched = Watched(assignment.transcript, can_be_told=True)
         client = AcpClient(
-            folder=assignment.folder, may_write=assignment.desk.against_writing, tell=assignment.transcript.tell,
+            folder=assignment.folder, may_write=assignment.desk.against_writing, tell=watched.tell,
             against_path=lambda path: against_path(assignment, path), shell=assignment.confinement.level is not Level.AUDIT,
         )  # fmt: skip
         agent = ClientSideConnection(cast("Any", client), writer, heard)
         try:
             talk = _Talk(
-                assignment=assignment, agent=agent, client=client, model=self.model, credential=self.credential
+                assignment=assignment,
+                agent=agent,
+                client=client,
+                watched=watched,
+                model=self.model,
+                credential=self.credential,
             )
             outcome = await talk.begin(self._mode) or await talk.work()
             silent = assignment.task.limits.cost_usd is not None and not client.cost_usd
@@ -90,6 +96,7 @@ class _Talk:
     assignment: Assignment
     agent: ClientSideConnection
     client: AcpClient
+    watched: Watched
     model: str
     credential: str
     session: str = ""
@@ -135,7 +142,7 @@ class _Talk:
         """Prompt the agent until it is done."""
         from acp import RequestError
 
-        desk, guard, refused_turns = self.assignment.desk, Guard(), 0
+        desk, refused_turns = self.assignment.desk, 0
         prompt, summary = self.assignment.briefing, ""
         while True:
             try:
@@ -149,6 +156,9 @@ class _Talk:
             summary = self.client.take_words() or summary
             if over := self._over(reason, summary):
                 return over
+            if hint := self.watched.take_hint():  # its turn was ended for that
+                prompt = hint
+                continue
             if reason in ("cancelled", "refusal") or stuck:
                 refused_turns += 1
                 if refused_turns > _REFUSED_TURNS:
@@ -157,7 +167,7 @@ class _Talk:
                 prompt = _GO_ON
                 continue
             changed = await has_changed_what_it_may(self.assignment)
-            guard, advice = against_ending(guard, changed=changed, open_todos=desk.open_todos())
+            advice = self.watched.may_end(changed=changed, open_todos=desk.open_todos())
             if advice is None:
                 return Outcome(status=OutcomeStatus.DONE, summary=summary)
             if advice.stop:
@@ -181,7 +191,7 @@ class _Talk:
     def _over(self, reason: str, summary: str) -> Outcome | None:
         if self.assignment.stop.is_set():
             return replace(STOPPED, summary=summary)
-        why = self._passed()
+        why = self._passed() or self.watched.why
         if not why and reason in ("max_tokens", "max_turn_requests"):
             why = f"it ended its turn with {reason}"
         return Outcome(status=OutcomeStatus.FAILED, reason=why, summary=summary) if why else None
@@ -195,7 +205,7 @@ class _Talk:
         from acp import text_block
 
         self.prompts += 1
-        self.assignment.transcript.tell(Turned(number=self.prompts))
+        self.watched.tell(Turned(number=self.prompts))
         turn = asyncio.create_task(self.agent.prompt(session_id=self.session, prompt=[text_block(text)]))
         watch = asyncio.create_task(self._until_it_must_end())
         try:
@@ -215,7 +225,7 @@ class _Talk:
     async def _until_it_must_end(self) -> None:
         stopped = asyncio.create_task(self.assignment.stop.wait())
         try:
-            while not (stopped.done() or self._passed()):
+            while not (stopped.done() or self._passed() or self.watched.has_hint or self.watched.why):
                 self.client.heard.clear()
                 heard = asyncio.create_task(self.client.heard.wait())
                 await asyncio.wait({stopped, heard}, return_when=asyncio.FIRST_COMPLETED)

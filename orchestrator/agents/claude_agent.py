@@ -15,10 +15,10 @@ from orchestrator.agents import claude_program
 from orchestrator.agents.conversation import STOPPED, against_path, converse
 from orchestrator.agents.preset import find_preset
 from orchestrator.agents.preset_agent import has_changed_what_it_may
+from orchestrator.agents.watched import Watched
 from orchestrator.confine.level import Level
 from orchestrator.model.agent_events import AgentEvent, Called, Returned, Said, Turned, Used
 from orchestrator.model.budget import limit_passed
-from orchestrator.model.guards import Guard, against_ending
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 
 if TYPE_CHECKING:
@@ -103,17 +103,23 @@ class _Talk:
     turns: int = 0
     refused: int = 0
     started: float = field(default_factory=time.monotonic)
+    watched: Watched = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watched = Watched(self.assignment.transcript, can_be_told=True)
 
     async def carry_on(self, heard: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
         """Prompt it until it is done."""
         _tell(writer, {"start": self.start})
-        guard, prompt, summary = Guard(), self.assignment.briefing, ""
+        prompt, summary = self.assignment.briefing, ""
         while True:
             _tell(writer, {"prompt": prompt})
             ended = await self._turn(heard, writer)
             if ended is None:
                 return STOPPED
             summary = str(ended["text"]) or summary
+            if self.watched.why:
+                return Outcome(status=OutcomeStatus.FAILED, reason=self.watched.why, summary=summary)
             if ended["failed"]:
                 failed = await self._failed(summary)
                 if failed is not None:
@@ -122,7 +128,7 @@ class _Talk:
             if why := limit_passed(self.assignment.task.limits, usd=self.usd, tokens=self.tokens, turns=0):
                 return Outcome(status=OutcomeStatus.FAILED, reason=why, summary=summary)
             changed = await has_changed_what_it_may(self.assignment)
-            guard, advice = against_ending(guard, changed=changed, open_todos=self.assignment.desk.open_todos())
+            advice = self.watched.may_end(changed=changed, open_todos=self.assignment.desk.open_todos())
             if advice is None:
                 return Outcome(status=OutcomeStatus.DONE, summary=summary)
             if advice.stop:
@@ -162,6 +168,8 @@ class _Talk:
                     _tell(writer, {"answer": told["ask"], "why": self._against(told["tool"], told["input"])})
                 else:
                     self._note(told)
+                if self.watched.why:
+                    return {"text": "", "failed": False}
         finally:
             stopped.cancel()
 
@@ -171,10 +179,12 @@ class _Talk:
             self.turns = event.number
         elif isinstance(event, Used):
             self.tokens += event.input_tokens + event.output_tokens
-        self.assignment.transcript.tell(event)
+        self.watched.tell(event)
 
     def _against(self, tool: str, given: dict[str, Any]) -> str:
-        """Return why it may not use a tool; empty if it may."""
+        """Return why it may not use a tool, or what else it should hear in the place of its answer; empty if it may."""
+        if hint := self.watched.take_hint():
+            return hint
         if tool in _LOOKS or tool.startswith("mcp__board__"):
             return ""
         if tool == "Bash" and self.assignment.confinement.level is Level.AUDIT:

@@ -18,11 +18,11 @@ from orchestrator.agents.filling import arguments, as_text, fill, names_in
 from orchestrator.agents.json_events import JsonEvents
 from orchestrator.agents.native_scope import words_of
 from orchestrator.agents.spending import Spending
+from orchestrator.agents.watched import Watched
 from orchestrator.confine.level import Level
 from orchestrator.errors import ProcessError
 from orchestrator.model.agent_events import Turned, Used
 from orchestrator.model.budget import limit_passed
-from orchestrator.model.guards import Guard, against_ending
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.process import Ending
 
@@ -89,8 +89,12 @@ class _Attempt:
     tokens: int = 0
     turns: int = 0
     session: str | None = None
+    watched: Watched = field(init=False)
     unpriced: dict[str, None] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.watched = Watched(self.assignment.transcript, can_be_told=bool(self.preset.resume))
 
     @property
     def seconds(self) -> float:
@@ -98,14 +102,17 @@ class _Attempt:
 
     async def work(self) -> Outcome:
         """Run the program, and once more if it ends too early."""
-        preset, desk, guard = self.preset, self.assignment.desk, Guard()
+        preset, desk = self.preset, self.assignment.desk
         outcome = await self._ask(preset.argv, self.assignment.briefing)
         while outcome.done:
+            if (hint := self.watched.take_hint()) and self.session:  # it was interrupted for that
+                outcome = await self._ask(preset.resume, hint)
+                continue
             if not preset.board:
                 for todo in self.assignment.task.todos:
                     await desk.done(todo.id)
             changed = await has_changed_what_it_may(self.assignment)
-            guard, advice = against_ending(guard, changed=changed, open_todos=desk.open_todos())
+            advice = self.watched.may_end(changed=changed, open_todos=desk.open_todos())
             if advice is None:
                 break
             if advice.stop:
@@ -159,8 +166,8 @@ class _Attempt:
             def hear(chunk: bytes) -> None:
                 last.append(chunk)
                 for event in heard.feed(chunk):
-                    self.assignment.transcript.tell(self._counted(event))
-                if self._over():
+                    self.watched.tell(self._counted(event))
+                if self._over() or self.watched.why or self._can_be_told(heard):
                     own.stop.set()
 
             try:
@@ -176,9 +183,15 @@ class _Attempt:
             hear(b"\n")  # the last line may lack its end
         self.turns = max(self.turns, before + 1)
         self.session = heard.session or self.session
-        if why := self._over():
+        if why := self._over() or self.watched.why:
             return Outcome(status=OutcomeStatus.FAILED, reason=why, summary=heard.summary)
+        if ended.ending is Ending.STOPPED and self._can_be_told(heard) and not self.assignment.stop.is_set():
+            return Outcome(status=OutcomeStatus.DONE, summary=heard.summary)  # so far: it is told something now
         return _outcome(ended, self.assignment, heard, b"".join(last))
+
+    def _can_be_told(self, heard: JsonEvents) -> bool:
+        """Tell whether there is a hint for it, and a session in which it can go on with that."""
+        return self.watched.has_hint and bool(heard.session or self.session)
 
     def _counted(self, event: AgentEvent) -> AgentEvent:
         """Count what an event tells of, and return it with its number, or its price."""

@@ -7,6 +7,7 @@ The script is a list of turns, one for each prompt; a turn is a list of steps, e
     ask: [path, text, kind]         asks whether it may, and writes it itself if so; a refusal ends the turn as `stop` has it
     quietly: [path, text]           writes it itself without asking
     board: [tool, arguments]        calls a tool of the board, and says the answer
+    call: [command, status]         tells of a command that it ran by itself, and how that ended
     cost: usd                       tells what the session has cost
     tokens: number                  tells, as the turn ends, how many the session has used
     hang: true                      waits until it is told to stop
@@ -26,7 +27,15 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from acp import PROTOCOL_VERSION, RequestError, run_agent, start_edit_tool_call, update_agent_message_text
+from acp import (
+    PROTOCOL_VERSION,
+    RequestError,
+    run_agent,
+    start_edit_tool_call,
+    start_tool_call,
+    update_agent_message_text,
+    update_tool_call,
+)
 from acp.schema import (
     AgentCapabilities,
     Cost,
@@ -55,6 +64,7 @@ class Scripted:
         self.turns = iter(turns)
         self.told_to_stop = asyncio.Event()
         self.usage: Usage | None = None
+        self.calls = 0
 
     def on_connect(self, conn: Any) -> None:
         self.client = conn
@@ -94,6 +104,11 @@ class Scripted:
                 (self.folder / given[0]).write_text(given[1])
             case "board":
                 await self.say(self.board(*given))
+            case "call":
+                self.calls += 1
+                name = f"own-{self.calls}"
+                await self.tell(start_tool_call(name, "Run", kind="execute", raw_input={"command": given[0]}))
+                await self.tell(update_tool_call(name, status=given[1]))
             case "cost":
                 cost = Cost(amount=given, currency="USD")
                 await self.tell(UsageUpdate(session_update="usage_update", used=1, size=100, cost=cost))
