@@ -8,15 +8,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.crew import attempt
-from orchestrator.errors import (
-    BaseBranchError,
-    DiskError,
-    OrchestratorError,
-)
+from orchestrator.errors import BaseBranchError, DiskError, OrchestratorError
+from orchestrator.files import write_whole
 from orchestrator.model import decide as to_do
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
@@ -31,6 +29,9 @@ if TYPE_CHECKING:
     from orchestrator.landing import Landing
 
 __all__ = ["Driver", "Recorder"]
+
+_BUGS = (AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError, TypeError)
+"""What only our own mistakes raise; what the machine and agents do to us is caught where it is met."""
 
 _CHANGES_NOTHING = (
     happened.Reported
@@ -131,7 +132,18 @@ class Driver:
         except DiskError:
             raise  # nobody else could write either
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs this attempt and not the whole run
-            self._refuse(task_id, generation, error, final=False)
+            bug = isinstance(error, _BUGS)
+            self._refuse(task_id, generation, self._noted(task_id, generation, error) if bug else error, final=bug)
+
+    def _noted(self, task_id: str, generation: int, error: Exception) -> OrchestratorError:
+        """Write down where a bug of ours came up; another attempt would meet it again."""
+        place = self.context.folder / "bugs" / f"{task_id}.gen-{generation}.txt"
+        place.parent.mkdir(exist_ok=True)
+        write_whole(place, "".join(traceback.format_exception(error)).encode())
+        return OrchestratorError(
+            f"a bug in orch, and no fault of the agent: {type(error).__name__}: {error}.",
+            hint=f"Please report {place}.",
+        )
 
     async def _land(self, task_id: str) -> None:
         generation = self.recorder.state.tasks[task_id].generation

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from orchestrator.effects import reached
 from orchestrator.model.finding import ConflictKind, Severity
 from orchestrator.model.globs import Scope, overlapping_pairs
+from orchestrator.model.payoff import payoff_of
 from orchestrator.model.state import RunState, TaskState, TaskStatus
 from orchestrator.model.text import clean_text
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from orchestrator.model.formats import Conflicts, EndStatus, Report, TaskReport
+    from orchestrator.model.formats import Conflicts, EndStatus, PayoffJson, Report, TaskReport
     from orchestrator.model.plan import Plan, Task
     from orchestrator.planfile import LoadedPlan
 
@@ -39,6 +40,7 @@ def report_of(plan: Plan, state: RunState) -> Report:
         "tasks": [_task(plan, task, state.tasks[task.id]) for task in plan.tasks],
         "conflicts": conflicts_of(plan, state, ordered_overlaps(plan)),
         "timings": _timings(state),
+        "payoff": _payoff(plan, state),
         "cost_usd": round(state.cost_usd, 6),
         "folder": started.folder,
     }
@@ -123,6 +125,16 @@ def _timings(state: RunState) -> dict[str, float]:
     return {phase: round(value, 3) for phase, value in seconds.items()}
 
 
+def _payoff(plan: Plan, state: RunState) -> PayoffJson:
+    """Return when work side by side pays, by what landing has taken in this run."""
+    landings = [task.landing_seconds for task in state.tasks.values() if task.status is TaskStatus.LANDED]
+    found = payoff_of({task.id: task.needs for task in plan.tasks}, state.jobs or 1, landings)
+    return {
+        "tasks": found.tasks, "jobs": found.jobs, "length": found.length, "landing": found.landing,
+        "break_even": found.break_even,
+    }  # fmt: skip
+
+
 def summary_of(report: Report, width: int) -> Iterator[str]:
     """Yield the summary: what landed, what did not and why, time by phase, where to look next; rows of at most `width`."""
     tasks = report["tasks"]
@@ -147,6 +159,9 @@ def summary_of(report: Report, width: int) -> Iterator[str]:
             f"Side by side: {timings['agents']:.1f} s of agents' work in {timings['total']:.1f} s,"
             f" {timings['agents'] / timings['total']:.1f} times as much as the clock; one agent may have needed less or more."
         )
+        payoff = report["payoff"]
+        if payoff["break_even"] is not None:
+            yield f"That pays from about {payoff['break_even']:.1f} s a task on: landing one took {payoff['landing']:.1f} s."
     if report["cost_usd"]:
         yield f"Cost: ${report['cost_usd']:.2f}"
     yield f"Report and transcripts: {report['folder']}"
@@ -172,10 +187,10 @@ def _table(rows: list[list[str]], width: int) -> Iterable[str]:
 
 
 def _next_steps(report: Report, landed: list[TaskReport]) -> Iterable[str]:
-    steps = {}
-    if any(t["status"] in {"cancelled", "blocked"} for t in report["tasks"]):
+    steps, ended = {}, {t["status"] for t in report["tasks"]}
+    if "cancelled" in ended or ("blocked" in ended and "failed" not in ended):
         steps[f"orch resume {report['run']}"] = "go on with what was cut off"
-    if any(t["status"] == "failed" for t in report["tasks"]):
+    if "failed" in ended:
         steps[f"orch resume {report['run']} --retry"] = "let what has failed start anew"
     if not landed and report["mode"] == "worktree" and len(report["tasks"]) > 1:
         steps["orch run --mode sequential PLAN"] = "let one agent do all of it, in sequence"

@@ -50,8 +50,13 @@ def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
         f"  {row['id']:24} {row['status']:10} gen {row['generation']}  {row['reason'] or ''}".rstrip() for row in rows
     ]
     if over != "landed":
-        free = is_free(folder / "journal")
-        lines.append(f"Go on with it: orch resume {folder.name}" if free else "A process is working on it.")
+        given_up = {row["status"] for row in rows} <= {"landed", "failed", "blocked"}
+        how = (
+            f"Try what has failed again: orch resume {folder.name} --retry"
+            if given_up
+            else f"Go on with it: orch resume {folder.name}"
+        )
+        lines.append(how if is_free(folder / "journal") else "A process is working on it.")
     say(lines)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "Mode",
     "NoteJson",
     "OwnedLinesJson",
+    "PayoffJson",
     "Report",
     "RunStatus",
     "ShareJson",
@@ -147,6 +148,16 @@ class Conflicts(TypedDict):
     resolved: Resolved
 
 
+class PayoffJson(TypedDict):
+    """When work side by side pays: `tasks` take as long as `length` of them in a row; seconds of one landing, and of a task."""
+
+    tasks: int
+    jobs: int
+    length: int
+    landing: float | None
+    break_even: float | None
+
+
 class Report(TypedDict):
     """The content of `report.json`; `timings` are seconds by phase, phases of parallel tasks added up."""
 
@@ -160,6 +171,7 @@ class Report(TypedDict):
     tasks: list[TaskReport]
     conflicts: Conflicts
     timings: dict[str, float]
+    payoff: PayoffJson
     cost_usd: float
     folder: str
 
