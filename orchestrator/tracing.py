@@ -31,7 +31,7 @@ __all__ = ["exporters_wanted", "traced"]
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _KNOWN = ("otlp", "console")
 _PATIENCE = 3.0  # seconds for the last spans to be sent, once the run is over
-_INSTALL = "install it with `pip install 'orch[otel]'`"
+_INSTALL = "install it with `pip install '.[otel]'` in orch's own folder"
 
 
 def exporters_wanted(env: Mapping[str, str]) -> tuple[str, ...]:

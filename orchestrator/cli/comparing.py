@@ -33,7 +33,7 @@ def compare(*, source: Path, published: Path | None, outputs: Path | None, out: 
     """Analyse recorded trials of two or more modes, and write a report: report.html, report.md, report.json, tables/, plots/."""
     if missing := [name for name in _LIBRARIES if find_spec(name) is None]:
         raise UsageError(
-            f"`orch compare` needs {', '.join(missing)}.", hint="Install them: pip install 'orch[compare]'."
+            f"`orch compare` needs {', '.join(missing)}.", hint="Install them: pip install '.[compare]' in orch's own folder."
         )
     from orchestrator.compare.analysis import analyse
     from orchestrator.compare.outputs import outputs_part, read_outputs, with_parses
