@@ -176,11 +176,13 @@ class Session:
             self.spent.append(outcome)
             if outcome.done:
                 return Done(part=part, author=agent_author(writer), session=session, outcome=outcome)
+            reason = outcome.reason
+            if outcome.status is OutcomeStatus.STOPPED or self._stopped:
+                break  # what it has written so far is kept with the attempt
             for path in self.observer.files:
                 self.observer.take_back(path, agent_author(writer), part.marker if path == part.path else None)
-            reason = outcome.reason
             self.assignment.transcript.write("part-failed", part=part.id, writer=writer, reason=reason)
-            if outcome.final or outcome.status is OutcomeStatus.STOPPED or self._stopped:
+            if outcome.final:
                 break
         self.failed = self.failed or f"{part.id}: {reason}"
         return None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.orch import orch, write_plan
+from tests.e2e.test_interrupt import wait_for_line
+from tests.support.orch import orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
 
 if TYPE_CHECKING:
@@ -166,3 +167,19 @@ def test_a_plan_that_does_not_fit_is_refused(
     plan = write_plan(tmp_path / "p", tasks, agents=agents)
     said = orch("run", plan, "--mode", "crdt", cwd=repo.path)
     assert (said.code, words in said.err) == (2, True), said.err
+
+
+def test_what_was_written_when_it_was_stopped_is_kept(repo: Repo, tmp_path: Path) -> None:
+    slow = task(
+        *part("one", {"report": "here"}, stream(ONE, rate=2)), *part("two", stream(TWO)), *part("three", stream(THREE))
+    )
+    process = start_orch(
+        "run", write_plan(tmp_path / "p", [slow]), "--mode", "crdt", "--run", "r", "--jobs", "3", cwd=repo.path
+    )
+    wait_for_line(process.stdout, "says here")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    said = orch("resume", "r", "--json", cwd=repo.path)
+    assert (said.code, repo.show("app.py", "main")) == (0, LANDED)
+    assert repo.git("for-each-ref", "--format=%(refname:short)", "refs/heads/orch/r") != ""
