@@ -14,7 +14,7 @@ from orchestrator.model.independence import Independence
 from orchestrator.model.replan import compare
 from orchestrator.model.state import TaskStatus
 from orchestrator.model.todo import TaskCard
-from orchestrator.model.together import TOGETHER, together, unfit_for_it
+from orchestrator.model.together import groups_of, together, unfit_for_it
 from orchestrator.model.unsplit import unsplit
 from orchestrator.planfile import load_plan, patches_of
 from orchestrator.probe import probed
@@ -60,14 +60,13 @@ def in_mode(loaded: LoadedPlan, mode: Mode, agent: str | None = None) -> LoadedP
     Raises:
         UsageError: the plan has no such agent, or cannot be run in that mode.
     """
-    if mode == "worktree":
-        return loaded
-    if mode == "crdt":
-        if why := unfit_for_it(loaded.plan):
+    if mode != "sequential":
+        groups = groups_of(loaded.plan, all_of_it=mode == "crdt")
+        if why := unfit_for_it(loaded.plan, groups):
             raise UsageError(
-                f"The plan cannot be run in mode crdt: {why}.", hint="Run it in another mode, or change it."
+                f"It cannot be worked in mode crdt: {why}.", hint="Choose another mode, or change the plan."
             )
-        return replace(loaded, plan=together(loaded.plan), apart=loaded.plan)
+        return replace(loaded, plan=together(loaded.plan, groups), groups=groups) if groups else loaded
     if agent is not None and agent not in loaded.plan.agents:
         known = ", ".join(loaded.plan.agents) or "none"
         raise UsageError(f"The plan has no agent {agent!r}.", hint=f"Its agents: {known}.")
@@ -81,8 +80,8 @@ def agents_for(loaded: LoadedPlan, jobs: int) -> dict[str, Agent]:
         PlanError: one of them cannot be started.
     """
     agents = probed(agents_of(loaded), loaded)
-    if loaded.apart is not None:
-        agents[TOGETHER] = TogetherAgent(plan=loaded.apart, sources=loaded.sources, jobs=jobs)
+    for group in loaded.groups:
+        agents[group.agent] = TogetherAgent(plan=group.plan, sources=loaded.sources, jobs=jobs)
     return agents
 
 

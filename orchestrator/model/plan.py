@@ -152,6 +152,10 @@ class Track(Strict):
     """A named, exclusive territory of paths."""
 
     owns: tuple[GlobText, ...] = Field(min_length=1, description="globs of the paths it owns")
+    mode: Literal["worktree", "crdt"] = Field(
+        default="worktree",
+        description="whether its tasks have worktrees of their own, or write into shared files together",
+    )
 
 
 class AgentSpec(Strict):

@@ -180,8 +180,9 @@ def _task_overlaps(
     owners = {name: plan.owned(task) for name, (_, task) in tasks.items() if order.has_peers(name)}
     for one, other, path in protection.overlaps(owners):
         (first, mine), (second, theirs) = tasks[one], tasks[other]
+        shared = mine.track == theirs.track and mine.track in plan.tracks and plan.tracks[mine.track].mode == "crdt"
         same_fault = mine.track and theirs.track and frozenset((mine.track, theirs.track)) in entangled
-        if same_fault or not order.apart(one, other):
+        if shared or same_fault or not order.apart(one, other):
             continue
         yield Problem(
             where=_scope_place(second, theirs),

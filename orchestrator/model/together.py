@@ -1,4 +1,4 @@
-"""The plan of mode crdt: all work as one task, whose parts several agents write into shared files at the same time. Pure.
+"""The plan of mode crdt: tasks as one, whose parts several agents write into shared files at the same time. Pure.
 
 A part is a TODO of a task; a task without TODOs is one part. What a script does between `claim: x` and `done: x` is the part
 of the TODO x; what it does outside of any is a part of its own.
@@ -6,23 +6,37 @@ of the TODO x; what it does outside of any is a part of its own.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from orchestrator.model.globs import Scope
+from orchestrator.model.graph import find_cycle
 from orchestrator.model.plan import AgentSpec, TodoSpec
 from orchestrator.model.plan_steps import ClaimTodo, FinishTodo, StreamFile, WriteFile
-from orchestrator.model.unsplit import unsplit
+from orchestrator.model.unsplit import WHOLE, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from orchestrator.model.plan import Plan, Task
     from orchestrator.model.plan_steps import Step
 
-__all__ = ["OUTLINE", "REPAIR", "TOGETHER", "Part", "files_of", "parts_of", "together", "unfit_for_it"]
+__all__ = [
+    "OUTLINE",
+    "REPAIR",
+    "TOGETHER",
+    "Group",
+    "Part",
+    "files_of",
+    "groups_of",
+    "parts_of",
+    "together",
+    "unfit_for_it",
+]
 
 TOGETHER = "together"
-"""The agent of the one task: it lets the others work."""
+"""The agent of such a task: it lets the others work."""
 OUTLINE, REPAIR = "outline", "repair"
 """The parts of who writes the scaffold, and of who mends what does not fit together in the end."""
 _KINDS = ("script", "anthropic")
@@ -48,12 +62,72 @@ class Part:
     path: str | None = None
 
 
-def together(plan: Plan) -> Plan:
-    """Return the plan with one task in the place of all, for the agent that lets the others write; its TODOs are the parts."""
-    whole = unsplit(plan)
-    todos = tuple(TodoSpec(id=part.id, title=part.title) for part in parts_of(plan))
-    task = whole.tasks[0].model_copy(update={"agent": TOGETHER, "todos": todos, "steps": ()})
-    return whole.model_copy(update={"tasks": (task,), "agents": {**plan.agents, TOGETHER: AgentSpec(kind="script")}})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Tasks that are worked together, as one task of that id; `plan` has them alone, apart, with the files that they share."""
+
+    id: str
+    agent: str
+    plan: Plan
+
+
+def groups_of(plan: Plan, *, all_of_it: bool) -> tuple[Group, ...]:
+    """Return what is worked together: all of a plan, or the tasks of each track that says so."""
+    if all_of_it:
+        return (Group(id=WHOLE, agent=TOGETHER, plan=plan),)
+    tracks = {name: track for name, track in plan.tracks.items() if track.mode == "crdt"}
+    members = {name: [task for task in plan.tasks if task.track == name] for name in tracks}
+    taken = {task.id for task in plan.tasks}
+    return tuple(
+        Group(
+            id=_free_id(name, taken), agent=f"{TOGETHER}-{number}", plan=_alone(plan, members[name], tracks[name].owns)
+        )
+        for number, name in enumerate(tracks, start=1)
+        if members[name]
+    )
+
+
+def together(plan: Plan, groups: Sequence[Group]) -> Plan:
+    """Return the plan with one task in the place of each group, for an agent that lets others write; its TODOs are the parts."""
+    place = {task.id: group for group in groups for task in group.plan.tasks}
+    tasks: dict[str, Task] = {}
+    for task in plan.tasks:
+        group = place.get(task.id)
+        if group is None:
+            tasks[task.id] = task.model_copy(update={"needs": _renamed(task.needs, place)})
+        elif group.id not in tasks:
+            members = [plan.task(member.id) for member in group.plan.tasks]
+            todos = tuple(TodoSpec(id=part.id, title=part.title) for part in parts_of(group.plan))
+            title = plan.name if group.id == WHOLE else group.id
+            whole = merged(plan, members, group.id, title, group.agent)
+            new = {"todos": todos, "steps": (), "needs": _renamed(whole.needs, place)}
+            tasks[group.id] = whole.model_copy(update=new)
+    implementations = tuple(
+        each.model_copy(update={"task": place[each.task].id}) if each.task in place else each
+        for each in plan.contracts.implementations
+    )
+    agents = {**plan.agents, **{group.agent: AgentSpec(kind="script") for group in groups}}
+    contracts = plan.contracts.model_copy(update={"implementations": implementations})
+    return plan.model_copy(update={"tasks": tuple(tasks.values()), "agents": agents, "contracts": contracts})
+
+
+def _free_id(track: str, taken: Collection[str]) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", track).strip(".-") or TOGETHER
+    while name in taken:
+        name += f"-{TOGETHER}"
+    return name
+
+
+def _alone(plan: Plan, members: Sequence[Task], owns: Sequence[str]) -> Plan:
+    """Return a plan of these tasks alone, with those of the shared files that lie in their track."""
+    ids, scope = {task.id for task in members}, Scope(owns)
+    tasks = tuple(task.model_copy(update={"needs": tuple(n for n in task.needs if n in ids)}) for task in members)
+    files = {path: text for path, text in plan.crdt.files.items() if scope.matches(path)}
+    return plan.model_copy(update={"tasks": tasks, "crdt": plan.crdt.model_copy(update={"files": files})})
+
+
+def _renamed(needs: Sequence[str], place: Mapping[str, Group]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(place[need].id if need in place else need for need in needs))
 
 
 def parts_of(plan: Plan) -> tuple[Part, ...]:
@@ -75,8 +149,16 @@ def files_of(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*plan.crdt.files, *named, *written]))
 
 
-def unfit_for_it(plan: Plan) -> str:
-    """Return why a plan cannot be run in mode crdt; empty if it can."""
+def unfit_for_it(plan: Plan, groups: Sequence[Group]) -> str:
+    """Return why groups of a plan's tasks cannot be worked together; empty if they can."""
+    if why := next((why for group in groups if (why := _unfit(group.plan))), ""):
+        return why
+    if cycle := find_cycle({task.id: task.needs for task in together(plan, groups).tasks}):
+        return f"the tasks of {cycle[0]!r} would need each other by way of others: {' -> '.join(cycle)}"
+    return ""
+
+
+def _unfit(plan: Plan) -> str:
     used = {task.agent for task in plan.tasks} | {name for name in (plan.crdt.outliner, plan.crdt.reconciler) if name}
     for name in sorted(used):
         kind = plan.agents[name].kind if name in plan.agents else "script"

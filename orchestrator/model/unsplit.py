@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.model.plan import Step
 
-__all__ = ["WHOLE", "unsplit"]
+__all__ = ["WHOLE", "merged", "most_used", "unsplit"]
 
 WHOLE = "whole"
 """The id of the one task."""
@@ -33,27 +33,33 @@ def unsplit(plan: Plan, agent: str | None = None) -> Plan:
     The one task may write what any of them may; its TODOs are all of theirs, as `task.todo`; its limits are the sums. Where
     script steps are to be done by a model, they are part of what it is told. Contracts, gates and landing stay as they are.
     """
-    order = topological_order({task.id: task.needs for task in plan.tasks})
-    tasks = [plan.task(name) for name in order]
-    chosen = agent or _most_used(plan)
-    whole = Task(
-        id=WHOLE,
-        title=plan.name,
-        writes=_union(plan, tasks),
-        prompt="\n\n".join(_told(plan, task) for task in tasks),
-        todos=tuple(_named(task, todo) for task in tasks for todo in task.todos),
-        agent=chosen,
-        attempts=min(_MOST_ATTEMPTS, max(task.attempts for task in tasks)),
-        limits=_limits([task.limits for task in tasks]),
-        budget=_budget([task.budget for task in tasks]),
-        steps=tuple(_renamed(task.id, step) for task in tasks for step in task.steps),
-    )
+    whole = merged(plan, plan.tasks, WHOLE, plan.name, agent or most_used(plan))
     implementations = tuple(each.model_copy(update={"task": WHOLE}) for each in plan.contracts.implementations)
     contracts = plan.contracts.model_copy(update={"implementations": implementations})
     return plan.model_copy(update={"tasks": (whole,), "contracts": contracts})
 
 
-def _most_used(plan: Plan) -> str:
+def merged(plan: Plan, members: Sequence[Task], name: str, title: str, agent: str) -> Task:
+    """Return one task with the work of several; it needs what any of them needs from others."""
+    ids = {task.id for task in members}
+    order = topological_order({task.id: tuple(ids.intersection(task.needs)) for task in members})
+    tasks = [plan.task(known) for known in order]
+    return Task(
+        id=name,
+        title=title,
+        needs=tuple(dict.fromkeys(need for task in tasks for need in task.needs if need not in ids)),
+        writes=_union(plan, tasks),
+        prompt="\n\n".join(_told(plan, task) for task in tasks),
+        todos=tuple(_named(task, todo) for task in tasks for todo in task.todos),
+        agent=agent,
+        attempts=min(_MOST_ATTEMPTS, max(task.attempts for task in tasks)),
+        limits=_limits([task.limits for task in tasks]),
+        budget=_budget([task.budget for task in tasks]),
+        steps=tuple(_renamed(task.id, step) for task in tasks for step in task.steps),
+    )
+
+
+def most_used(plan: Plan) -> str:
     """Return the agent of most tasks; one that is no script goes before any that is, since it can do what scripts do."""
     counts = Counter(task.agent for task in plan.tasks)
     return max(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.model.plan import Plan
     from orchestrator.model.plan_problem import Problem, Where
+    from orchestrator.model.together import Group
     from orchestrator.planfile import yaml_text
 
 __all__ = ["LoadedPlan", "load_plan"]
@@ -36,7 +37,7 @@ class LoadedPlan:
 
     `sources` has the content of every file that a `from` or `patch` names, by the path as the plan writes it; `sha256`
     is 64 hex digits over the plan's text and all sources; `warnings` are sentences that name file, line and remedy;
-    `apart` is the author's plan, where the mode of the run has made one task of all.
+    `groups` are tasks of the author's plan that the run works on together, as one.
     """
 
     plan: Plan
@@ -45,7 +46,7 @@ class LoadedPlan:
     sources: Mapping[str, bytes]
     sha256: str
     warnings: tuple[str, ...] = ()
-    apart: Plan | None = None
+    groups: tuple[Group, ...] = ()
 
 
 def load_plan(path: Path) -> LoadedPlan:

@@ -43,7 +43,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, if one is near."""
     by_form = {other.lower(): other for other in known}
     found = difflib.get_close_matches(name.lower(), by_form, n=3)
-    swapped = [form for form in found if sorted(form) == sorted(name.lower())]  # letters in another order: a slip of the fingers
+    swapped = [
+        form for form in found if sorted(form) == sorted(name.lower())
+    ]  # letters in another order: a slip of the fingers
     return by_form[(swapped or found)[0]] if found else None
 
 

@@ -183,3 +183,29 @@ def test_what_was_written_when_it_was_stopped_is_kept(repo: Repo, tmp_path: Path
     said = orch("resume", "r", "--json", cwd=repo.path)
     assert (said.code, repo.show("app.py", "main")) == (0, LANDED)
     assert repo.git("for-each-ref", "--format=%(refname:short)", "refs/heads/orch/r") != ""
+
+
+def test_the_tasks_of_one_track_share_files_and_the_others_have_worktrees(repo: Repo, tmp_path: Path) -> None:
+    tracks = {"hot": {"owns": ["app.py"], "mode": "crdt"}, "other": {"owns": ["other/**"]}}
+    tasks: list[dict[str, Any]] = [
+        {"id": "B", "track": "other", "steps": [{"write": {"path": "other/b", "text": "b"}}]},
+        {"id": "one", "track": "hot", "needs": ["B"], "steps": [stream(ONE)]},
+        {"id": "two", "track": "hot", "steps": [stream(TWO)]},
+        {"id": "C", "track": "other", "needs": ["two", "B"], "steps": [{"run": "grep two app.py"}]},
+    ]
+    said = orch("run", write_plan(tmp_path / "p", tasks, tracks=tracks), "--json", cwd=repo.path)
+    assert said.code == 0, said.out + said.err
+    assert {task["id"]: task["status"] for task in said.json["tasks"]} == dict.fromkeys(("B", "hot", "C"), "landed")
+    assert repo.show("app.py", "main") == LANDED.removesuffix(THREE)
+    assert authors(repo)["def one():"] == "one: one"
+
+
+def test_tracks_that_cannot_be_worked_together_are_refused(repo: Repo, tmp_path: Path) -> None:
+    tracks = {"hot": {"owns": ["app.py"], "mode": "crdt"}}
+    tasks: list[dict[str, Any]] = [
+        {"id": "one", "track": "hot", "steps": [stream(ONE)]},
+        {"id": "between", "writes": ["b"], "needs": ["one"], "steps": []},
+        {"id": "two", "track": "hot", "needs": ["between"], "steps": [stream(TWO)]},
+    ]
+    said = orch("run", write_plan(tmp_path / "p", tasks, tracks=tracks), cwd=repo.path)
+    assert (said.code, "would need each other by way of others" in said.err) == (2, True), said.err
