@@ -144,7 +144,13 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             tasks = {task_id: _reopened(task) for task_id, task in state.tasks.items()}
             return replace(state, tasks=tasks, ended=None, stopping="", paused=False, lands=True)
         case happened.Retried():
-            return replace(state, tasks={**state.tasks, **{name: _anew(state.tasks[name]) for name in event.tasks}})
+            return replace(
+                state,
+                tasks={
+                    **state.tasks,
+                    **{name: _anew(state.tasks[name]) for name in event.tasks if name in state.tasks},
+                },
+            )
         case happened.PlanEdited():
             return _edited(state, event)
         case happened.BaseMoving():

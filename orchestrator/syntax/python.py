@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.model.todo_markers import markers
 from orchestrator.syntax.fault import Fault
 from orchestrator.syntax.globals import in_python
 from orchestrator.syntax.parse import inside, text_of
@@ -84,8 +85,23 @@ _PLAIN: Final = frozenset(  # decorators that do not put the function somewhere 
 def is_wrong(node: Node) -> bool:
     """Tell whether the grammar takes a node that Python refuses: a body without a statement, a statement of Python 2."""
     if node.type == "block":
-        return not any(child.type != "comment" for child in node.named_children)
+        return not any(child.type != "comment" for child in node.named_children) and not _is_to_be_written(node)
     return node.type in {"print_statement", "exec_statement"}
+
+
+def _is_to_be_written(block: Node) -> bool:
+    """Tell whether a TODO stands in the place of a body: that is a fault of its own, and an outline is made of such."""
+    node: Node | None = block
+    while (
+        node is not None and node.next_sibling is None
+    ):  # the grammar puts the comment behind the statement without a body
+        node = node.parent
+    comment = node.next_sibling if node is not None else None
+    while comment is not None and comment.type == "comment":
+        if markers(text_of(comment)):
+            return True
+        comment = comment.next_sibling
+    return False
 
 
 def names_of(parsed: Parsed) -> Names:

@@ -12,7 +12,7 @@ from orchestrator.text.authorship import Authorship
 from orchestrator.text.seat import FileSeat
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
 
     from orchestrator.board.channel import Channel
     from orchestrator.board.hub import Hub
@@ -54,8 +54,8 @@ class SharedDoor:
         """Return how a writer is called on the board, and as the author of what it writes."""
         return f"{self.attempt}.{part}"
 
-    def offer(self, todos: Iterable[Todo]) -> None:
-        """Put further TODOs of the task on the board; those that are there stay as they are.
+    def offer(self, *todos: Todo) -> None:
+        """Let TODOs of the task be claimed: further ones, and those whose writer is gone.
 
         Raises:
             BoardError: an id is no name.
@@ -64,7 +64,7 @@ class SharedDoor:
         new = [todo for todo in todos if todo.id not in known]
         self.card = replace(self.card, todos=(*self.card.todos, *new))
         self.hub.publish_tasks([self.card])
-        for todo in new:
+        for todo in todos:
             self.hub.open(f"{self.card.id}/{todo.id}")
 
     async def seat_at(self, path: str, writer: str | None = None) -> FileSeat:

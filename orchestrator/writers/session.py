@@ -158,7 +158,7 @@ class Session:
             id=marker.name, task=self.assignment.task.id, title=marker.text[:80] or marker.name, agent=self._implementer(),
             prompt=marker.text, names=(marker.name,), path=path, marker=comment,
         )  # fmt: skip
-        self.assignment.shared.offer([Todo(id=part.id, title=part.title)])
+        self.assignment.shared.offer(Todo(id=part.id, title=part.title))
         return part
 
     def _implementer(self) -> str:
@@ -194,7 +194,7 @@ class Session:
         prompt = f"{part.prompt}\n\nAnother writer failed at this: {before}" if before else part.prompt
         async with AsyncExitStack() as stack:
             board = await stack.enter_async_context(shared.on_the_board(writer))
-            shared.offer([Todo(id=part.id, title=part.title)])
+            shared.offer(Todo(id=part.id, title=part.title))
             key = f"{self.assignment.task.id}/{part.id}"
             await board.claim(key)
             transcript = stack.enter_context(Transcript(place))

@@ -52,7 +52,7 @@ def test_it_is_the_format_as_it_is_written() -> None:
     [
         (("limits",), {"jobs", "cost_usd", "tokens", "turns", "wall"}),
         (("tasks", 3, "limits"), {"wall", "stall", "cost_usd", "tokens", "turns"}),
-        (("tracks", "any"), {"owns"}),
+        (("tracks", "any"), {"owns", "mode"}),
         (("contracts", "files", "a.py"), {"text", "from"}),
         (("tasks", 0, "steps", 0), set(STEP_NAMES)),
         (("tasks", 0, "steps", 0, "when", "do", 1, "write"), {"path", "text", "from"}),

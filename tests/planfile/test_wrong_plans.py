@@ -78,7 +78,7 @@ def with_writes(writes: str) -> str:
         (TASK + "  todos: [{title: x}]\n", "7:11: tasks[0] (A-001).todos[0].id: the key 'id' is missing"),
         # steps
         (with_steps("[{wirte: {path: a, text: b}}]"), "6:11: |steps[0]: no step is called 'wirte'; did you mean 'write'?"),
-        (with_steps("[{zzz: 1}]"), "no step is called 'zzz'; write a mapping with one of the keys write, delete"),
+        (with_steps("[{zzz: 1}]"), "no step is called 'zzz'; write a mapping with one of the keys write, stream"),
         (with_steps("[x, {}, [], ]"), "'x' is no step|this step is empty|a list is no step"),
         (with_steps("[{run: x, claim: y}]"), "6:20: tasks[0] (A-001).steps[0].claim: a step has one key|make 'claim' a step"),
         (with_steps("[{run: x, timeout: 3}]"), "a step has one key, and 'timeout' is one too many; take it out"),

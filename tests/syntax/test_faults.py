@@ -182,3 +182,9 @@ def test_any_text_is_judged(text: str, suffix: str) -> None:
     assert sum(fault.rule == "syntax" for fault in faults) == error_nodes(path, text)
     lines = text.split("\n")
     assert all(fault.column <= len(lines[fault.line - 1]) + 1 for fault in faults)
+
+
+def test_a_todo_in_the_place_of_a_body_is_no_fault_of_syntax() -> None:
+    outline = "def a():\n    # TODO:A write it\n\n\nclass B:\n    # TODO:B write it\n"
+    assert [fault.rule for fault in faults_of("a.py", outline)] == ["todo", "todo"]
+    assert [fault.rule for fault in faults_of("a.py", "def a():\n    # nothing\n")] == ["syntax"]

@@ -26,7 +26,8 @@ from orchestrator.text.document import FileText, Insert
 from orchestrator.text.seat import FileSeat
 from orchestrator.text.slots import Slots
 from orchestrator.writers.blocks import BlockWriter
-from orchestrator.writers.cursors import Cursors, PlaceCursor
+from orchestrator.writers.cursors import Cursors, PlaceCursor, Target
+from orchestrator.writers.judging import why_worse
 from orchestrator.writers.model import ModelWriter
 from orchestrator.writers.work import Work
 from tests.board.stories import run
@@ -372,6 +373,29 @@ def test_however_an_answer_is_cut_the_same_comes_of_it(cuts: list[int]) -> None:
     assert [deed.result.failed for deed in deeds] == [False, True, True, False, True, True]
     assert said.startswith("Words.")
     assert "x = (" not in said
+
+
+@pytest.mark.parametrize(
+    ("others", "block", "stays"),
+    [
+        ("", "é = (1,\n     2)", True),
+        ("", "é = (1,", False),
+        ("class A:\n    def ö(self):\n        return (", "é = 1", True),  # together more errors than apart
+        ("class A:\n    def ö(self):\n        return (", "é = )", False),
+        ("x = (1,\n     '漢", "é = ((", False),  # together no more errors than apart
+        ("if ö:\n    x = 1", "else:\n    x = 2", True),
+        ("if ö:\n    x = 1", "elsewhere:\n  x = (", False),
+    ],
+)
+def test_a_block_is_not_judged_by_what_others_have_not_finished(others: str, block: str, *, stays: bool) -> None:
+    text = FileText()
+    text.edit(Insert(0, ("# 漢\n\n# end\n",)))
+    Slots(text, "agent b").open(4)[0].append(f"{others}\n" if others else "")
+    slot, _ = Slots(text, "agent a").open(4 + len(others) + bool(others))
+    slot.append(block)
+    seat: Any = _Alone(text)
+    why = why_worse(Target(path=PATH, seat=seat, slot=slot), len(block))
+    assert (not why) == stays, (why, str(text))
 
 
 def test_a_part_without_a_marker_begins_where_the_model_wants(
