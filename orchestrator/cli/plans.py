@@ -30,11 +30,13 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     from orchestrator.cli.overview import overview
     from orchestrator.model.graph import waves
     from orchestrator.model.payoff import payoff_of
+    from orchestrator.plan_of_run import in_mode
     from orchestrator.planfile import load_plan
     from orchestrator.worktrees_home import worktrees_home
 
     loaded = load_plan(plan_path)
     agents_of(loaded)
+    in_mode(loaded, "worktree")  # tracks that are worked together must fit that
     landings: list[float] = []
     if repo is not None:  # a plan can be read without a repository; with one, its base branch must be there
         repository = open_repository(repo)
