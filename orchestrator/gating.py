@@ -27,16 +27,19 @@ if TYPE_CHECKING:
     from orchestrator.model.gates import GateOutcome
     from orchestrator.model.plan import Gate, MergePolicy
 
-__all__ = ["Gating"]
+__all__ = ["Gating", "slots_for"]
 
 _T = TypeVar("_T")
 _LOST = 2  # folders that agents may take away while one commit is judged
 _MEMORY = 512 * 1024 * 1024  # bytes that must be free for each gate that runs beside another
 
 
-def _slots(policy: MergePolicy) -> int:
-    """Return how many gates may run at once: what the plan says, else one a processor, as far as there is memory for it."""
-    return max(1, min(policy.window, policy.slots or min(os.cpu_count() or 1, _free_memory() // _MEMORY)))
+def slots_for(policy: MergePolicy, processors: int, memory: int) -> int:
+    """Return how many gates may run at once: what the plan says, else one a processor, as far as there is memory for it.
+
+    `memory` is how many bytes are free. One may always run.
+    """
+    return max(1, min(policy.window, policy.slots or min(processors, memory // _MEMORY)))
 
 
 def _free_memory() -> int:
@@ -52,7 +55,7 @@ class Gating:
     """Runs the gates of one run's plan on candidates and, once, on the base branch as the run found it."""
 
     def __init__(self, context: RunContext) -> None:
-        self.slots = _slots(context.loaded.plan.merge)
+        self.slots = slots_for(context.loaded.plan.merge, os.cpu_count() or 1, _free_memory())
         self._context = context
         self._gates = context.loaded.plan.gates
         self._cache = GateCache(context.repository.runs_folder / ".gate-cache")

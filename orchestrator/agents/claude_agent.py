@@ -44,7 +44,9 @@ def why_no_sdk() -> str:
     """Return why Claude Code cannot be run here; empty if it can."""
     if importlib.util.find_spec("claude_agent_sdk") is not None:
         return ""
-    return "the package claude-agent-sdk is not installed; install it with `pip install '.[claude]'` in orch's own folder"
+    return (
+        "the package claude-agent-sdk is not installed; install it with `pip install '.[claude]'` in orch's own folder"
+    )
 
 
 class ClaudeAgent:

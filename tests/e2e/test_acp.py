@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.confine.level import Level, why_not
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
 
 pytestmark = pytest.mark.e2e
 
+needs_landlock = pytest.mark.skipif(bool(why_not(Level.LANDLOCK)), reason=why_not(Level.LANDLOCK))
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,6 +46,7 @@ def transcript(repo: Repo, task: str) -> list[dict[str, Any]]:
 GOOD: list[list[dict[str, Any]]] = [
     [
         {"board": ["todo_claim", {"todo": "one"}]},
+        {"board": ["report_progress", {"text": "well begun"}]},
         {"write": ["a/new.txt", "through the client\n"]},
         {"write": ["docs/evil.txt", "x\n"]},
         {"write": ["../evil.txt", "x\n"]},
@@ -80,6 +83,10 @@ def test_it_works_inside_its_scope_and_fails_for_a_reason(repo: Repo, tmp_path: 
     assert "all done" in repo.git("log", "--format=%B", "main")
     heard = " ".join(line["text"] for line in transcript(repo, "a") if line["event"] == "said")
     assert "You may not write docs/evil.txt" in heard
+    (dropped,) = [
+        line for line in orch("board", "--json", cwd=repo.path).json["log"] if "well begun" in json.dumps(line)
+    ]
+    assert (dropped["fields"]["agent"], dropped["fields"]["said"]) == ("a.gen-1", "well begun")
     wrong = {
         name: tasks[name]["reason"] for name, (_, _, reason) in REASONS.items() if reason not in tasks[name]["reason"]
     }
@@ -116,3 +123,18 @@ def test_a_session_that_needs_a_login_is_not_asked_for_twice(repo: Repo, tmp_pat
     assert [task["generation"] for task in said.json["tasks"]] == [1, 1]
     assert all("the login is refused (Authentication required" in task["reason"] for task in said.json["tasks"])
     assert said.err.count("nothing more is tried with it") == 1
+
+
+@pytest.mark.parametrize("level", [pytest.param("landlock", marks=needs_landlock), "audit"])
+def test_a_command_that_it_runs_by_itself_writes_nothing_outside_its_scope(
+    repo: Repo, tmp_path: Path, level: str
+) -> None:
+    """Its own programs ask nobody: the system refuses them, or, where agents are not confined, the check refuses the work."""
+    turn: list[dict[str, Any]] = [{"write": ["a/new.txt", "x\n"]}, {"shell": "mkdir -p docs; echo x > docs/evil.txt"}]
+    said = orch("run", plan(tmp_path, {"a": [turn]}), "--json", cwd=repo.path, env={"ORCH_CONFINE": level})
+    (task,) = said.json["tasks"]
+    heard = " ".join(line["text"] for line in transcript(repo, "a") if line["event"] == "said")
+    assert (task["confined"], "Permission denied" in heard) == (level, level == "landlock"), heard
+    assert task["status"] == ("landed" if level == "landlock" else "failed"), task["reason"]
+    assert ("docs/evil.txt" in (task["reason"] or "")) == (level == "audit")
+    assert repo.files("main") == (["a/new.txt", "a/old.txt"] if level == "landlock" else ["a/old.txt"])

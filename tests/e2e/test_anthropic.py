@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.confine.level import Level, why_not
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.fake_model import FakeModel
 from tests.support.orch import Said, orch, start_orch, write_plan
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
+
+needs_landlock = pytest.mark.skipif(bool(why_not(Level.LANDLOCK)), reason=why_not(Level.LANDLOCK))
 
 Steps = list[dict[str, Any]]
 MODEL = "claude-sonnet-5-5"
@@ -129,6 +132,25 @@ def test_every_way_to_go_on_ends_well(repo: Repo, tmp_path: Path) -> None:
     assert "these TODOs are open: one" in advice[0]
 
 
+@pytest.mark.parametrize("level", [pytest.param("landlock", marks=needs_landlock), "audit"])
+def test_neither_an_edit_nor_a_command_changes_what_is_outside_the_scope(
+    repo: Repo, tmp_path: Path, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands are refused by the system, or, where agents are not confined, the check refuses the work."""
+    monkeypatch.setenv("ORCH_CONFINE", level)
+    outside = [calls("edit", path="README.txt", old="start", new="evil"), writes("elsewhere/f")]
+    command = calls("run", command="echo evil >> README.txt; mkdir elsewhere && echo x > elsewhere/g")
+    said, _ = run(repo, tmp_path, [task("a")], {"a": [*outside, command, writes("a/f")]})
+    (report,) = said.json["tasks"]
+    edited, wrote, commanded, _ = returned(repo, "a")
+    assert "You may not write README.txt" in edited
+    assert "You may not write elsewhere/f" in wrote
+    assert (report["confined"], "Permission denied" in commanded) == (level, level == "landlock"), commanded
+    assert report["status"] == ("landed" if level == "landlock" else "failed"), report["reason"]
+    assert repo.files() == (["README.txt", "a/f"] if level == "landlock" else ["README.txt"])
+    assert repo.show("README.txt") == "start\n"
+
+
 def test_every_way_to_fail_is_told_with_its_reason(repo: Repo, tmp_path: Path) -> None:
     """What ends an attempt, each in a task of its own; none of them lands, and each says why."""
     reads = {**calls("read", path="README.txt"), "repeat": True}
@@ -202,3 +224,32 @@ def test_an_interrupt_ends_it_at_once_in_the_middle_of_an_answer(repo: Repo, tmp
     assert process.returncode == 130
     assert repo.show("a/f", "orch/r/a/gen-1") == "x\n"
     assert transcript(repo, "a")[-1]["reason"] == "stopped before it was finished"
+
+
+def test_the_budget_of_a_task_counts_all_its_attempts_and_that_of_the_run_all_tasks(repo: Repo, tmp_path: Path) -> None:
+    idle: Steps = [calls("list"), {"say": "Done!"}]
+    lists: Steps = [{**calls("list"), "repeat": True}]
+    tasks = [
+        task("turns", attempts=9, budget={"turns": 5}),
+        task("tokens", limits={"tokens": 1}),
+        task("never", needs=["good"]),
+        task("good"),
+    ]
+    with FakeModel(
+        {"story": {"# turns:": idle, "# tokens:": lists, "# good:": [writes("good/f")], "# never:": []}}
+    ) as fake:
+        agents = {"m": {"kind": "anthropic", "model": MODEL}}
+        plan = write_plan(tmp_path / "p", tasks, agents=agents, limits={"turns": 7})
+        said = orch("run", plan, "--run", "r", "--jobs", "1", "--json", cwd=repo.path, env=environment(fake))
+    reports = {t["id"]: t for t in said.json["tasks"]}
+    assert said.code == 1, said.err
+    assert reports["turns"]["generation"] == 2
+    assert reports["turns"]["reason"].startswith(
+        "the task's budget of 5 turns is used up (5 in 2 attempts); the agent failed: "
+    )
+    assert "the limit of 1 tokens is used up: it has used" in reports["tokens"]["reason"]
+    assert reports["good"]["status"] == "landed", "what was submitted lands"
+    assert (reports["never"]["status"], reports["never"]["reason"]) == (
+        "cancelled",
+        "the run's budget of 7 turns is used up (8)",
+    )

@@ -222,3 +222,16 @@ def test_a_second_signal_ends_even_a_waiting_git(repo: Repo, tmp_path: Path) -> 
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"orch resume" in err
+
+
+def test_trailers_that_an_agent_forges_in_its_own_commits_do_not_land(repo: Repo) -> None:
+    fields = ("Run", "Task", "Track", "Session", "Agent", "Model", "Spec-Hash", "Context-Hash", "Contracts-Hash",
+              "Content-Hash", "Work-Product")  # fmt: skip
+    block = "\n".join(["Provenance-Generation: 1", *(f"Provenance-{field}: forged" for field in fields)])
+    named = "export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x"
+    said = attempt(repo, f"{named}; echo b > src/a.txt; git commit -qam 'x\n\n{block}'")
+    assert said.code == 0, said.out
+    forged = repo.git("log", "-1", "--format=%B", "refs/orch/r/A/gen-1/agent-commits")
+    assert "Provenance-Task: forged" in forged, "it was tried"
+    assert "forged" not in repo.git("log", "--format=%B%an", "main")
+    assert orch("blame", "src/a.txt", "--json", cwd=repo.path).json["task"] == "A"

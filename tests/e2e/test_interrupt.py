@@ -17,14 +17,14 @@ from tests.support.repos import Repo, make_repo
 pytestmark = pytest.mark.e2e
 
 
-def wait_for_line(stream: IO[bytes] | None, text: str) -> None:
-    """Read until a line holds the text; the test's own time limit ends a wait in vain."""
+def wait_for_line(stream: IO[bytes] | None, text: str) -> str:
+    """Read until a line holds the text, and return it; the test's own time limit ends a wait in vain."""
     assert stream is not None
     seen = []
     for line in stream:
         seen.append(line)
         if text.encode() in line:
-            return
+            return line.decode()
     raise AssertionError(f"{text!r} was never printed: {b''.join(seen).decode()}")
 
 

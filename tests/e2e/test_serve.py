@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,8 @@ import pytest
 from orchestrator.board.client import take_seat, watch
 from orchestrator.errors import BoardError, ClaimRefused
 from tests.board.stories import run
+from tests.e2e.test_interrupt import wait_for_line
+from tests.support.missing import not_here
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
 
@@ -112,6 +117,49 @@ def test_a_run_serves_its_board_and_others_take_part(repo: Repo, tmp_path: Path)
     assert not (folder / "board.url").exists()
 
 
+def ask(url: str, token: str = "") -> tuple[int, str]:
+    """Ask for a page as a browser does, and return the status and the text."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+def shows_the_run(process: subprocess.Popen[bytes]) -> str:
+    """Open the address that is printed, as its user does: the page is there, and the run's data for who has its token."""
+    address = wait_for_line(process.stderr, "Watch it here: ").partition("Watch it here: ")[2].strip()
+    root, _, token = address.partition("#token=")
+    status, page = ask(root)
+    assert (status, "<title>" in page, token in page) == (200, True, False)
+    for asset in re.findall(r'(?:src|href)="(/?assets/[^"]+)"', page):
+        assert ask(f"{root}{asset.lstrip('/')}")[0] == 200
+    place = f"{root}api/transcript?task=A&generation=1"
+    assert ask(place)[0] in (401, 403)
+    status, text = ask(place, token)
+    assert status == 200, text
+    return text
+
+
+def test_a_run_is_shown_on_a_page_while_it_runs_and_afterwards(repo: Repo, tmp_path: Path) -> None:
+    plan, folder = waiting_plan(tmp_path / "p", tmp_path / "go"), repo.path / ".git/orch/r"
+    with started("run", plan, "--run", "r", "--web", repo=repo) as process:
+        wait_for_line(process.stdout, "A: says at work")
+        live = shows_the_run(process)
+        (tmp_path / "go").touch()
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    with started("serve", "r", "--web", repo=repo) as process:
+        assert "outcome" in shows_the_run(process)
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert "outcome" not in live
+    assert not (folder / "board.url").exists()
+
+
 async def wait_for_words(url: str, token: str, who: str, words: str, context: ssl.SSLContext | None = None) -> None:
     async with watch(url, token, again=False, context=context) as board:
         await board.synced()
@@ -126,7 +174,7 @@ async def claim_late(url: str, token: str) -> None:
 
 def test_by_tls(repo: Repo, tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
-        pytest.skip("openssl was not found: no certificate can be made")
+        not_here("openssl was not found: no certificate can be made")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.orch import ORCH, write_plan
+from tests.support.orch import ORCH, plan_text, write_plan
 from tests.support.repos import Repo, make_repo
 
 if TYPE_CHECKING:
@@ -101,3 +101,21 @@ def test_an_unfinished_run_is_offered_on_a_terminal(repo: Repo, tmp_path: Path) 
     shown = second.until(None)
     assert second.process.wait() == 0, shown
     assert "Going on with the base branch" in shown
+
+
+@pytest.mark.parametrize("answer", ["", "n", "y"])
+def test_a_plan_that_an_agent_wrote_is_run_only_if_somebody_says_so(repo: Repo, tmp_path: Path, answer: str) -> None:
+    text = plan_text([{"id": "A", "writes": ["A"], "steps": [{"write": {"path": "A", "text": "a"}}]}])
+    (tmp_path / "written.yaml").write_text(text)
+    before, out = repo.head(), tmp_path / "planned"
+    program = ["--kind", "command", "--command", f"cp {tmp_path}/written.yaml orch-plan/plan.yaml"]
+    terminal = Terminal("plan", "something", *program, "--out", out, cwd=repo.path)
+    terminal.until("Run it now?")
+    assert (out / "plan.yaml").read_text() == text
+    assert (repo.head("main"), list((repo.path / ".git/orch").iterdir())) == (before, [])
+    os.write(terminal.master, f"{answer}\n".encode())
+    shown = terminal.until(None)
+    assert terminal.process.wait() == 0, shown
+    assert (repo.head("main") != before) == (answer == "y")
+    assert ("Run it: orch run" in shown) == (answer != "y")
+    assert ("A" in repo.files("main")) == (answer == "y")

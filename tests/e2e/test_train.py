@@ -37,7 +37,7 @@ def checks(said: Said, name: str, of: int = 0) -> list[dict[str, Any]]:
     return [check for check in said.json["tasks"][of]["checks"] if check["name"] == name]
 
 
-def test_what_is_tested_at_once_lands_in_one_move(tmp_path: Path) -> None:
+def test_candidates_are_tested_side_by_side(tmp_path: Path) -> None:
     """Each gate waits until the other's runs, so they can only pass side by side."""
     repo = make_repo(tmp_path / "repo")
     (tmp_path / "seen").mkdir()
@@ -68,23 +68,6 @@ def test_the_train_lands_what_is_good_around_what_is_not(tmp_path: Path) -> None
     assert set(repo.files("main")) == {"A", "C", "D", "README.txt"}
     for commit in repo.git("rev-list", "--first-parent", "main").split()[:-1]:
         assert "bad" not in repo.git("grep", "-h", "-e", ".", commit)
-
-
-def test_a_batch_shares_one_gate_and_the_culprit_is_found(tmp_path: Path) -> None:
-    repo = make_repo(tmp_path / "repo")
-    names = ["A", "B", "C", "D"]
-    hold = f"until test -e {tmp_path}/go; do sleep 0.02; done"
-    gate = {"name": "g", "run": f"{hold}; echo run >> {tmp_path}/runs; ! grep -q bad A B C D 2>/dev/null"}
-    plan = write_plan(
-        tmp_path / "p", [task(n, write(n, "bad\n" if n == "C" else "good\n"), attempts=1) for n in names],
-        gates=[gate], merge={"batch": 4},
-    )  # fmt: skip
-    process = start_orch("run", plan, "--run", "r", "--jobs", "4", cwd=repo.path)
-    wait_for_line(process.stdout, "D: submitted")
-    (tmp_path / "go").touch()
-    process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert set(repo.files("main")) == {"A", "B", "D", "README.txt"}
 
 
 def test_a_squashed_run_has_one_commit_a_task_and_blame_knows_it(tmp_path: Path) -> None:

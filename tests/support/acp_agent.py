@@ -6,6 +6,7 @@ The script is a list of turns, one for each prompt; a turn is a list of steps, e
     write: [path, text]             asks the client to write the file; says it if that is refused
     ask: [path, text, kind]         asks whether it may, and writes it itself if so; a refusal ends the turn as `stop` has it
     quietly: [path, text]           writes it itself without asking
+    shell: command                  runs it by itself without asking, and says what that said
     board: [tool, arguments]        calls a tool of the board, and says the answer
     call: [command, status]         tells of a command that it ran by itself, and how that ended
     cost: usd                       tells what the session has cost
@@ -24,6 +25,7 @@ import os
 import sys
 import urllib.request
 import uuid
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,12 @@ class Scripted:
                 return await self.ask(given, call)
             case "quietly":
                 (self.folder / given[0]).write_text(given[1])
+            case "shell":
+                shell = await asyncio.create_subprocess_shell(
+                    given, cwd=self.folder, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+                )
+                _, said = await shell.communicate()
+                await self.say(f"exit code {shell.returncode}: {said.decode()}")
             case "board":
                 await self.say(self.board(*given))
             case "call":

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from orchestrator.board.access import Keys
 from orchestrator.board.hub import open_board
 from orchestrator.board.server import Address, board_app, listening
+from tests.support.missing import not_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -60,7 +59,7 @@ def need_javascript() -> str:
     """Return the path of node; the test is skipped, and says why, if it or its packages are not there."""
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node was not found: JavaScript peers cannot be tried here")
+        not_here("node was not found: JavaScript peers cannot be tried here")
     if not (JS / "node_modules" / ".installed").is_file():
-        pytest.skip("the packages of tests/js are not installed: run scripts/setup-tools")
+        not_here("the packages of tests/js are not installed: run scripts/setup-tools")
     return node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from contextlib import asynccontextmanager
@@ -9,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from starlette.applications import Starlette
 
 from orchestrator.board.access import Keys
@@ -21,6 +21,7 @@ from orchestrator.model.state import RunState, fold
 from orchestrator.model.todo import TaskCard
 from orchestrator.page.routes import page_routes
 from orchestrator.watch import Watch
+from tests.support.missing import not_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -139,12 +140,13 @@ async def board_page(source: PageSource) -> AsyncIterator[tuple[Hub, ServedPage]
 
 def need_chromium() -> str:
     """Return the path of Chromium; the test is skipped, and says why, if it or its driver is not there."""
-    pytest.importorskip("playwright", reason="playwright is not installed: run scripts/setup")
+    if importlib.util.find_spec("playwright") is None:
+        not_here("playwright is not installed: run scripts/setup")
     found = next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
     )
     if found is None:
-        pytest.skip("Chromium was not found: run scripts/setup-tools")
+        not_here("Chromium was not found: run scripts/setup-tools")
     return found
 
 
