@@ -185,13 +185,22 @@ def test_a_run_that_is_over_says_so() -> None:
     assert (said.status, said.body) == (409, b"The run r is over.")
 
 
-def test_the_bundle_is_of_the_pinned_versions() -> None:
+EDITOR = (
+    "@codemirror/state", "@codemirror/view", "@codemirror/commands", "@codemirror/language", "@lezer/common", "@lezer/highlight",
+    "@marijn/find-cluster-break", "style-mod", "w3c-keyname",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bundle", "names"), [("yjs", ("yjs", "y-websocket", "y-protocols", "lib0")), ("codemirror", EDITOR)]
+)
+def test_a_bundle_is_of_the_pinned_versions(bundle: str, names: tuple[str, ...]) -> None:
     packages = json.loads(LOCK.read_text())["packages"]
-    names = ("yjs", "y-websocket", "y-protocols", "lib0")
     pinned = ", ".join(f"{name} {packages[f'node_modules/{name}']['version']}" for name in names)
-    assert (ASSETS / "vendor" / "yjs.js").read_text().startswith(f"/* {pinned}; MIT,")
-    licences = (ASSETS / "vendor" / "yjs.LICENSE.txt").read_text()
+    assert (ASSETS / "vendor" / f"{bundle}.js").read_text().startswith(f"/* {pinned}; MIT,")
+    licences = (ASSETS / "vendor" / f"{bundle}.LICENSE.txt").read_text()
     assert [name for name in names if f"== {name}\n" not in licences] == []
+    assert {packages[f"node_modules/{name}"]["license"] for name in names} == {"MIT"}
 
 
 def test_the_page_needs_nothing_but_its_own_files() -> None:
@@ -206,5 +215,5 @@ def test_the_page_needs_nothing_but_its_own_files() -> None:
     )
     named = set(re.findall(r'"(?:/assets|\.)/([\w./-]+)"', text))
     there = {str(path.relative_to(ASSETS)) for path in ASSETS.rglob("*.*")}
-    assert named == there - {"index.html", "vendor/yjs.LICENSE.txt"}
+    assert named == there - {"index.html", "vendor/yjs.LICENSE.txt", "vendor/codemirror.LICENSE.txt"}
     assert {path.name: count for path in own if (count := len(path.read_text().splitlines())) > 350} == {}

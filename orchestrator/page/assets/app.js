@@ -3,6 +3,7 @@
 import { Agents } from "./agents.js";
 import { Detail } from "./detail.js";
 import { el } from "./dom.js";
+import { Files } from "./files.js";
 import { Head } from "./head.js";
 import { Health } from "./health.js";
 import { LinkState } from "./link.js";
@@ -25,6 +26,7 @@ function begin() {
     new Head(place("head"), page),
     new Questions(place("questions"), page),
     new Tasks(place("tasks"), page),
+    new Files(place("files"), page),
     new Train(place("train"), page),
     new Agents(place("agents"), page),
     new Warnings(place("warnings"), page),

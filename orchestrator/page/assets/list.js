@@ -38,8 +38,10 @@ export class List {
 
   /** Brings the rows in sight up to date: those of `changed`, or all. */
   draw(changed) {
-    const first = Math.max(0, Math.floor(this.node.scrollTop / this.height) - BEYOND);
-    const last = Math.ceil((this.node.scrollTop + this.node.clientHeight) / this.height) + BEYOND;
+    const { scrollTop, clientHeight } = this.node;
+    const top = Math.max(0, Math.min(scrollTop, this.tasks.length * this.height - clientHeight)); // rows of before may reach lower
+    const first = Math.max(0, Math.floor(top / this.height) - BEYOND);
+    const last = Math.ceil((top + clientHeight) / this.height) + BEYOND;
     const inSight = this.tasks.slice(first, last).map((task, place) => ({ task, place: first + place }));
     const make = ({ task }) => this.make(task);
     keyed(this.rows, inSight, ({ task }) => task.id, make, (node, { task, place }) => {

@@ -5,7 +5,7 @@ import { byId } from "./words.js";
 
 const OF_GRANT = { open: "waiting", held: "working", submitted: "submitted", done: "landed" };
 const SAID = 200; // entries of the board's log that are shown, as many as the document `run` has
-const ROOTS = { run: [["now", "tasks"], ["said"]], ctl: [["tasks", "grants", "questions"], ["log"]] };
+const ROOTS = { run: [["now", "tasks"], ["said"]], ctl: [["tasks", "grants", "questions", "writers"], ["log"]] };
 
 export class Store {
   constructor() {
@@ -14,6 +14,7 @@ export class Store {
     this.said = [];
     this.grants = new Map();
     this.questions = [];
+    this.files = new Map(); // topic → who writes it, by client id
     this.words = new Map();
     this.neededBy = new Map();
     this.listeners = [];
@@ -73,6 +74,7 @@ export class Store {
     }
     if (changes.said) this.readWords(changes.tasks);
     if (dirty.has("ctl:questions")) [this.questions, changes.questions] = [questionsIn(this.ctl), true];
+    if (dirty.has("ctl:writers")) [this.files, changes.files] = [this.ctl.values("writers"), true];
     if (dirty.has("ctl:") || dirty.has("ctl:grants") || dirty.has("run:")) changes.people = true;
     if (dirty.has("ctl:grants")) this.readGrants(dirty.get("ctl:grants"), changes.tasks);
     for (const name of ["run:tasks", "ctl:tasks"]) if (dirty.has(name)) this.addKeys(name, dirty.get(name), changes.tasks);

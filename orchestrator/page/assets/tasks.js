@@ -49,7 +49,8 @@ export class Tasks {
   }
 
   slash(event) {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+    const [target] = event.composedPath(); // that of the event itself may hide an editor
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
     event.preventDefault();
     this.filter.focus();
   }
