@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.board.news import board_for, news_for, todo_lines
 from orchestrator.board.questions import PERSON
+from orchestrator.board.schema import cut_words
 from orchestrator.errors import ClaimRefused
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
@@ -52,7 +53,7 @@ class AttemptDesk:
     async def report(self, text: str) -> None:
         """Say what is going on."""
         await self.seat.report(text)
-        self._tell("says", text)
+        self._tell("says", cut_words(text))  # as the board does: an agent cannot fill the journal with one report
 
     def todos(self) -> Sequence[str]:
         """Return a line for each TODO of the task."""

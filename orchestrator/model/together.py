@@ -1,7 +1,7 @@
 """The plan of mode crdt: tasks as one, whose parts several agents write into shared files at the same time. Pure.
 
 A part is a TODO of a task; a task without TODOs is one part. What a script does between `claim: x` and `done: x` is the part
-of the TODO x; what it does outside of any is a part of its own.
+of the TODO x; what it does outside of any is a part of its own, and so are the commands that it runs, once all else is written.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from orchestrator.model.globs import Scope
 from orchestrator.model.graph import find_cycle
 from orchestrator.model.plan import AgentSpec, TodoSpec
-from orchestrator.model.plan_steps import ClaimTodo, FinishTodo, StreamFile, WriteFile
+from orchestrator.model.plan_steps import ClaimTodo, FinishTodo, RunCommand, StreamFile, WriteFile, each_step
 from orchestrator.model.unsplit import WHOLE, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.model.plan import Plan, Task
     from orchestrator.model.plan_steps import Step
@@ -28,6 +28,7 @@ __all__ = [
     "TOGETHER",
     "Group",
     "Part",
+    "files_for",
     "files_of",
     "groups_of",
     "parts_of",
@@ -40,6 +41,7 @@ TOGETHER = "together"
 OUTLINE, REPAIR = "outline", "repair"
 """The parts of who writes the scaffold, and of who mends what does not fit together in the end."""
 _KINDS = ("script", "anthropic")
+_LAST = "commands"  # what a script runs can need all that its task writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ def parts_of(plan: Plan) -> tuple[Part, ...]:
     """Return the parts of the work, in the plan's order; a part needs all parts of the tasks that its task needs."""
     by_task = {task.id: list(_parts_of(task)) for task in plan.tasks}
     return tuple(
-        replace(part, needs=tuple(other.id for need in task.needs for other in by_task[need]))
+        replace(part, needs=(*part.needs, *(other.id for need in task.needs for other in by_task[need])))
         for task in plan.tasks
         for part in by_task[task.id]
     )
@@ -147,6 +149,12 @@ def files_of(plan: Plan) -> tuple[str, ...]:
     ]
     written = [path for task in plan.tasks for path in _written(task.steps)]
     return tuple(dict.fromkeys([*plan.crdt.files, *named, *written]))
+
+
+def files_for(part: Part, files: Iterable[str]) -> list[str]:
+    """Return the shared files at which a part needs a seat: a script those that it writes, a model may look at all."""
+    written = {part.path, *_written(part.steps)}
+    return [path for path in files if not part.steps or path in written]
 
 
 def unfit_for_it(plan: Plan, groups: Sequence[Group]) -> str:
@@ -177,16 +185,29 @@ def _parts_of(task: Task) -> Iterator[Part]:
             id=f"{task.id}.{todo}", task=task.id, title=title, agent=task.agent, names=(todo, f"{task.id}.{todo}"),
             prompt=f"{task.prompt.strip()}\n\nOf this, do exactly: {title}".strip(), steps=groups.pop(todo, ()),
         )  # fmt: skip
-    rest = tuple(step for steps in groups.values() for step in steps)
-    if rest or not titles:
-        yield Part(
-            id=task.id, task=task.id, title=task.title or task.id, agent=task.agent, prompt=task.prompt.strip(),
-            names=(task.id,), steps=rest,
-        )  # fmt: skip
+    rest = tuple(step for name, steps in groups.items() if name != _LAST for step in steps)
+    whole = Part(
+        id=task.id,
+        task=task.id,
+        title=task.title or task.id,
+        agent=task.agent,
+        prompt=task.prompt.strip(),
+        names=(task.id,),
+    )
+    if not titles:
+        yield replace(whole, steps=(*rest, *groups.get(_LAST, ())))
+        return
+    if rest:
+        yield replace(whole, steps=rest)
+    if _LAST in groups:
+        before = (*(f"{task.id}.{todo}" for todo in titles), *((task.id,) if rest else ()))
+        yield replace(
+            whole, id=f"{task.id}.{_LAST}", title="Run what is to run", needs=before, names=(), steps=groups[_LAST]
+        )
 
 
 def _groups(steps: tuple[Step, ...]) -> dict[str, tuple[Step, ...]]:
-    """Return the steps by the TODO that is claimed while they are done, under the empty text where none is."""
+    """Return the steps by the TODO that is claimed while they are done, under the empty text where none is; commands are last."""
     groups: dict[str, tuple[Step, ...]] = {}
     claimed = ""
     for step in steps:
@@ -195,12 +216,13 @@ def _groups(steps: tuple[Step, ...]) -> dict[str, tuple[Step, ...]]:
         elif isinstance(step, FinishTodo):
             claimed = ""
         else:
-            groups[claimed] = (*groups.get(claimed, ()), step)
+            name = _LAST if isinstance(step, RunCommand) else claimed
+            groups[name] = (*groups.get(name, ()), step)
     return groups
 
 
 def _written(steps: tuple[Step, ...]) -> Iterator[str]:
-    for step in steps:
+    for _, step in each_step(steps):
         if isinstance(step, WriteFile):
             yield step.write.path
         elif isinstance(step, StreamFile):

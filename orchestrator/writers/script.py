@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from orchestrator.agents.command import run_command
 from orchestrator.agents.script import CHARACTERS, chunks_of, steps_of, text_of
 from orchestrator.errors import BoardError
 from orchestrator.model import plan as p
@@ -67,6 +68,11 @@ async def _carry_out(step: p.Step, work: Work) -> None:
             await _stream(_seat(work, file.path), text_of(file, sources), work, marker=None, rate=None)
         case p.StreamFile(stream=file):
             await _stream(_seat(work, file.path), text_of(file, sources), work, marker=file.marker, rate=file.rate)
+        case p.RunCommand(run=command):
+            work.write_out()
+            outcome = await run_command(work.assignment, command, left=work.assignment.task.limits.wall)
+            if not outcome.done:
+                raise _Failed(outcome.reason)
         case p.Report(report=text):
             await work.assignment.desk.report(text)
         case p.Sleep(sleep=seconds):
@@ -75,7 +81,7 @@ async def _carry_out(step: p.Step, work: Work) -> None:
             raise _Failed(reason)
         case _:
             raise _Failed(
-                "this step cannot be carried out in a shared file; `write`, `stream`, `report`, `sleep` and `fail` can"
+                "this step cannot be carried out where files are shared; write, stream, run, report, sleep and fail can"
             )
 
 

@@ -10,13 +10,14 @@ import asyncio
 import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.transcript import Transcript
 from orchestrator.board.files import agent_author
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.model.todo import Todo
-from orchestrator.model.together import OUTLINE, REPAIR, Part
+from orchestrator.model.together import OUTLINE, REPAIR, Part, files_for
 from orchestrator.writers.work import Work
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.agents.base import Assignment
     from orchestrator.model.plan import Plan
     from orchestrator.model.todo_markers import Marker
+    from orchestrator.text.seat import FileSeat
     from orchestrator.writers.observer import Observer
     from orchestrator.writers.work import Writer
 
@@ -199,7 +201,7 @@ class Session:
             await board.claim(key)
             transcript = stack.enter_context(Transcript(place))
             transcript.write("briefing", text=prompt)
-            seats = {path: await shared.seat_at(path, writer) for path in self.observer.files}
+            seats = {path: await shared.seat_at(path, writer) for path in files_for(part, self.observer.files)}
             for seat in seats.values():
                 stack.push_async_callback(seat.close)
             task = next((task for task in self.plan.tasks if task.id == part.task), self.assignment.task)
@@ -208,8 +210,9 @@ class Session:
                 task=self.assignment.task.model_copy(update={"limits": task.limits}),
             )  # fmt: skip
             work = Work(
-                part=replace(part, prompt=prompt), assignment=given, files=seats, goal=self.assignment.task.prompt
-            )
+                part=replace(part, prompt=prompt), assignment=given, files=seats, goal=self.assignment.task.prompt,
+                write_out=partial(self._write_out, writer, seats),
+            )  # fmt: skip
             try:
                 outcome = await self.writers[part.agent].write(work)
             finally:
@@ -219,6 +222,11 @@ class Session:
             if outcome.done:
                 await board.done(key)
         return outcome, session
+
+    def _write_out(self, writer: str, seats: Mapping[str, FileSeat]) -> None:
+        for path, seat in seats.items():
+            self.observer.take_in(path, writer, seat)
+        self.observer.mirror(self.assignment.folder)
 
     async def _mend(self) -> None:
         """Let the reconciler mend what does not fit together; what is left is for the gates."""

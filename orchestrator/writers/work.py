@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from orchestrator.agents.base import Assignment
     from orchestrator.model.outcome import Outcome
@@ -21,13 +21,15 @@ class Work:
     """A part, and what it is done with.
 
     `assignment` is that of the whole attempt, with a transcript of this writer's own and with this part's limits; `files` are
-    seats at all shared files, by path, each this writer's own; `goal` is the work of all, in words.
+    seats at all shared files, by path, each this writer's own; `goal` is the work of all, in words; `write_out` puts the files
+    as they stand into the worktree, what this writer has written included.
     """
 
     part: Part
     assignment: Assignment
     files: Mapping[str, FileSeat]
     goal: str
+    write_out: Callable[[], None] = lambda: None
 
 
 class Writer(Protocol):
