@@ -12,6 +12,7 @@ LONGEST = int(os.environ.get("ORCH_MODEL_STEPS", "7"))
 """Steps of an order; `python -m tests.support.claims_model` has no bound."""
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", CASES)
 def test_no_order_of_steps_breaks_a_promise(case: str) -> None:
     found = explore(lambda: World(Rules(), CASES[case]), begin=["a claims"], longest=LONGEST)

@@ -5,6 +5,8 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from orchestrator.board.hub import Hub
 from orchestrator.board.log import MemoryLog, replay
 from orchestrator.board.snapshot import take
@@ -75,6 +77,7 @@ async def one_run(seed: int) -> None:
     await hub.close()
 
 
+@pytest.mark.exhaustive
 def test_two_hundred_random_interleavings_converge() -> None:
     for seed in range(200):
         run(one_run(seed))

@@ -110,6 +110,7 @@ def test_the_advice_is_by_task() -> None:
     assert overall[1].sure is Sure.OPEN
 
 
+@pytest.mark.exhaustive
 def test_what_the_files_hold_corrects_the_error_count() -> None:
     tasks = {"dashboard", "tic_tac_toe"}
     written = [each for each in read_outputs(DATA / "outputs.jsonl.gz") if each.task in tasks]

@@ -34,6 +34,7 @@ def simulate_each(seeds: Iterable[int], policy: Policy) -> None:
         simulate(seed, policy)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_run_ends_and_keeps_its_promises(chunk: int) -> None:
     simulate_each(range(chunk * SEEDS, (chunk + 1) * SEEDS), Policy())

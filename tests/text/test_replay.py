@@ -89,6 +89,7 @@ async def stream(hub: Hub, content: str, chance: random.Random) -> None:
         await seat.close()
 
 
+@pytest.mark.exhaustive
 def test_real_files_come_out_byte_by_byte() -> None:
     if not DATA.is_file():
         pytest.skip("the files of the CodeCRDT study are not here")

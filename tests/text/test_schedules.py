@@ -22,6 +22,7 @@ SCHEDULES = int(os.environ.get("ORCH_TEXT_SCHEDULES", "100"))
 LANES = 10
 
 
+@pytest.mark.exhaustive
 def test_words_stay_together_in_every_schedule() -> None:
     async def story() -> None:
         lanes = asyncio.Semaphore(LANES)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from orchestrator.agents.anthropic_environment import Deed
     from orchestrator.model.outcome import Outcome
 
+pytestmark = pytest.mark.e2e
+
 Steps = list[dict[str, Any]]
 PATH = "src/größe.py"
 SCAFFOLD = """\
