@@ -28,6 +28,8 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     from orchestrator.agents.registry import agents_of
     from orchestrator.base_branch import open_base
     from orchestrator.cli.overview import overview
+    from orchestrator.compare.coupling import coupling_lines, coupling_of_plan
+    from orchestrator.compare.sources import texts_at
     from orchestrator.model.graph import waves
     from orchestrator.model.payoff import payoff_of
     from orchestrator.plan_of_run import in_mode
@@ -38,10 +40,11 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     agents_of(loaded)
     in_mode(loaded, "worktree")  # tracks that are worked together must fit that
     landings: list[float] = []
+    texts: dict[str, str] = {}
     if repo is not None:  # a plan can be read without a repository; with one, its base branch must be there
         repository = open_repository(repo)
-        open_base(repository, loaded.plan.base, worktrees_home(repository))
-        landings = _landings(repository)
+        base = open_base(repository, loaded.plan.base, worktrees_home(repository))
+        landings, texts = _landings(repository), texts_at(repository, base.tip(), loaded.plan)
     needs = {task.id: task.needs for task in loaded.plan.tasks}
     payoff = payoff_of(needs, loaded.plan.limits.jobs or os.cpu_count() or 1, landings)
     if as_json:
@@ -49,11 +52,12 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
             "plan": loaded.plan.name,
             "waves": [list(wave) for wave in waves(needs)],
             "payoff": {**asdict(payoff), "break_even": payoff.break_even},
+            "coupling": coupling_of_plan(loaded, texts).share,
             "warnings": list(loaded.warnings),
         }
         click.echo(json.dumps(said))
         return
-    click.echo("\n".join([*overview(loaded), *payoff.lines(), *loaded.warnings]))
+    click.echo("\n".join([*overview(loaded), *payoff.lines(), *coupling_lines(loaded, texts), *loaded.warnings]))
 
 
 def _landings(repository: Repository) -> list[float]:

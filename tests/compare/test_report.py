@@ -123,7 +123,10 @@ def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == "Error: `orch compare` needs scipy.\nInstall them: pip install '.[compare]' in orch's own folder.\n"
+    assert (
+        done.stderr
+        == "Error: `orch compare` needs scipy.\nInstall them: pip install '.[compare]' in orch's own folder.\n"
+    )
 
 
 def test_names_of_others_are_no_markup(tmp_path: Path) -> None:
