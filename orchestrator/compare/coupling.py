@@ -114,7 +114,7 @@ def coupling_in_file(path: str, text: str) -> StaticCoupling:
     """
     found = markers(text)
     ends = [*(marker.start for marker in found[1:]), len(text)]
-    sections = {m.name: (m.text, text[m.end : end]) for m, end in zip(found, ends, strict=True)}
+    sections = {m.name: (m.text, text[m.end : end]) for m, end in zip(found, ends, strict=False)}
     parsed = {name: parse(path, code) for name, (_, code) in sections.items()}
     own = {name: {name, *(_declared(code) if code else ())} for name, code in parsed.items()}
     links = set()

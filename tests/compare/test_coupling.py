@@ -81,3 +81,7 @@ def test_a_plan_is_read_from_its_scripts_else_from_the_repository_else_from_its_
         "Coupling: 2 of 4 parts use what another one establishes (new needs old, script uses src.t of old).",
         "src/t.py: Coupling: 1 of 2 parts use what another one establishes (two uses one of one).",
     ]
+
+
+def test_a_file_without_open_places_has_no_parts() -> None:
+    assert coupling_in_file("a.py", "x = 1\n").parts == ()
