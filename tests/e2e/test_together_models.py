@@ -99,3 +99,23 @@ def test_one_that_turns_in_circles_is_replaced(repo: Repo, tmp_path: Path) -> No
     first = (repo.path / ".git/orch/r/transcripts/whole.gen-1.Two.jsonl").read_text()
     assert '"stop": true' in first
     assert (repo.path / ".git/orch/r/transcripts/whole.gen-1.Two-2.jsonl").is_file()
+
+
+def test_what_does_not_fit_together_is_mended_by_the_reconciler(repo: Repo, tmp_path: Path) -> None:
+    twice = "def one():\n    return 1\n"
+    steps = [{"stream": {"path": "app.py", "text": twice, "rate": 2000}}]
+    tasks = [{"id": name, "track": "app", "steps": steps, "attempts": 1} for name in ("A", "B")]
+    delete = {"name": "cursor", "input": {"path": "app.py", "where": "before", "text": twice, "delete": twice}}
+    stories: dict[str, Steps] = {"# Your part: Mend": [{"call": delete}, {"call": DONE}, {"say": "Done."}]}
+    agents = {"default": {"kind": "script"}, "m": {"kind": "anthropic", "model": "claude-sonnet-5-5"}}
+    with FakeModel({"story": stories}) as fake:
+        plan = write_plan(
+            tmp_path / "p", tasks, agents=agents, crdt={"reconciler": "m"}, tracks={"app": {"owns": ["app.py"], "mode": "crdt"}},
+            gates=[{"name": "once", "run": "test $(grep -c 'def one' app.py) = 1"}],
+        )  # fmt: skip
+        env = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": fake.url("story")}
+        said = orch("run", plan, "--json", cwd=repo.path, env=env)
+        asked = json.dumps([body for _, body in fake.requests])
+    assert said.code == 0, said.out + said.err
+    assert "duplicate-declaration" in asked
+    assert repo.show("app.py", "main").count("def one") == 1
