@@ -18,7 +18,6 @@ from orchestrator.model.together import groups_of, together, unfit_for_it
 from orchestrator.model.unsplit import unsplit
 from orchestrator.planfile import load_plan, patches_of
 from orchestrator.probe import probed
-from orchestrator.writers.agent import TogetherAgent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +79,8 @@ def agents_for(loaded: LoadedPlan, jobs: int) -> dict[str, Agent]:
         PlanError: one of them cannot be started.
     """
     agents = probed(agents_of(loaded), loaded)
+    if loaded.groups:
+        from orchestrator.writers.agent import TogetherAgent  # parsers are only for those who need them
     for group in loaded.groups:
         agents[group.agent] = TogetherAgent(plan=group.plan, sources=loaded.sources, jobs=jobs)
     return agents

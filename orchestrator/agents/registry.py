@@ -6,12 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.agents.acp_agent import AcpAgent
-from orchestrator.agents.anthropic import AnthropicAgent
-from orchestrator.agents.claude_agent import CLAUDE_SDK, ClaudeAgent, why_no_sdk
 from orchestrator.agents.command import CommandAgent
-from orchestrator.agents.preset import find_preset
-from orchestrator.agents.preset_agent import PresetAgent
 from orchestrator.agents.script import ScriptAgent
 from orchestrator.confine.level import gate_level, level_of
 from orchestrator.errors import PlanError
@@ -58,20 +53,34 @@ class _NotInstalled(Exception):
 
 
 def _agent(spec: AgentSpec, sources: Mapping[str, bytes]) -> Agent:
+    """Return an agent; what a kind needs is imported for that kind alone."""
     if spec.kind == "anthropic":
+        from orchestrator.agents.anthropic import AnthropicAgent
+
         return AnthropicAgent(spec)
     if spec.kind == "acp" and spec.command is not None:
+        from orchestrator.agents.acp_agent import AcpAgent
+
         return AcpAgent(spec.command, spec.model, spec.mode)
-    if spec.preset == CLAUDE_SDK:
-        if why := why_no_sdk():
-            raise _NotInstalled(why)
-        return ClaudeAgent(spec.model)
     if spec.preset is not None:
-        preset = find_preset(spec.preset, sources)
-        if shutil.which(preset.program) is None:
-            raise _NotInstalled(f"the program {preset.program!r} is not installed; install it with `{preset.install}`")
-        return PresetAgent(Path(spec.preset).stem, preset, spec.model)
+        return _program(spec.preset, spec.model, sources)
     if spec.kind == "script" or spec.command is None:
         return ScriptAgent()
     words = spec.command.split() if isinstance(spec.command, str) else spec.command
     return CommandAgent(spec.command, spec.model or f"{Path(words[0]).name if words else 'command'}@unknown")
+
+
+def _program(name: str, model: str | None, sources: Mapping[str, bytes]) -> Agent:
+    """Return the agent of a preset."""
+    from orchestrator.agents.claude_agent import CLAUDE_SDK, ClaudeAgent, why_no_sdk
+    from orchestrator.agents.preset import find_preset
+    from orchestrator.agents.preset_agent import PresetAgent
+
+    if name == CLAUDE_SDK:
+        if why := why_no_sdk():
+            raise _NotInstalled(why)
+        return ClaudeAgent(model)
+    preset = find_preset(name, sources)
+    if shutil.which(preset.program) is None:
+        raise _NotInstalled(f"the program {preset.program!r} is not installed; install it with `{preset.install}`")
+    return PresetAgent(Path(name).stem, preset, model)

@@ -56,11 +56,10 @@ def environment(fake: FakeModel) -> dict[str, str]:
     [
         (story(EDIT, SEAL), ()),
         (story(EDIT), ("runs",)),
-        (story("echo more >> notes.txt", SEAL), ("reads", "edits", "runs")),
         (story(f"{READ}; echo $w > notes.txt", SEAL), ("edits",)),
         (story(EDIT, SEAL, done=False), ("reports",)),
     ],
-    ids=["all", "no command", "not read", "written anew", "not on the board"],
+    ids=["all", "no command", "written anew", "not on the board"],
 )
 def test_what_an_agent_can_do_is_read_from_what_it_left(
     repo: Repo, tmp_path: Path, steps: list[dict[str, Any]], missing: tuple[str, ...]

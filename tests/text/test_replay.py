@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.board.hub import Hub
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "codecrdt" / "outputs.jsonl.gz"
-FILES = int(os.environ.get("ORCH_TEXT_FILES", "30"))
+FILES = int(os.environ.get("ORCH_TEXT_FILES", "20"))
 """How many of the 300 files; all of them on demand."""
 LANES = 6
 _STATEMENT = re.compile(r"^(?=[A-Za-z@/{<])", re.MULTILINE)

@@ -17,7 +17,7 @@ from tests.text.schedules import PATH, Schedule, play
 if TYPE_CHECKING:
     from orchestrator.board.link import Dial
 
-SCHEDULES = int(os.environ.get("ORCH_TEXT_SCHEDULES", "100"))
+SCHEDULES = int(os.environ.get("ORCH_TEXT_SCHEDULES", "60"))
 """How many random schedules; more of them on demand."""
 LANES = 10
 
