@@ -155,18 +155,25 @@ def summary_of(report: Report, width: int) -> Iterator[str]:
     )
     yield f"Time: {timings['total']:.1f} s in all{phases}."
     if report["mode"] == "worktree" and len(tasks) > 1 and timings["agents"] >= 1:
-        yield (
-            f"Side by side: {timings['agents']:.1f} s of agents' work in {timings['total']:.1f} s,"
-            f" {timings['agents'] / timings['total']:.1f} times as much as the clock; one agent may have needed less or more."
-        )
-        payoff = report["payoff"]
-        if payoff["break_even"] is not None:
-            yield f"That pays from about {payoff['break_even']:.1f} s a task on: landing one took {payoff['landing']:.1f} s."
+        yield from _paid(report)
     if report["cost_usd"]:
         yield f"Cost: ${report['cost_usd']:.2f}"
     yield f"Report and transcripts: {report['folder']}"
     yield ""
     yield from _next_steps(report, landed)
+
+
+def _paid(report: Report) -> Iterator[str]:
+    """Yield what working side by side has saved or cost, by the times that the attempts and landings took."""
+    timings, payoff = report["timings"], report["payoff"]
+    alone = timings["agents"] + (payoff["landing"] or 0.0)
+    saved = alone - timings["total"]
+    yield (
+        f"Side by side: {timings['total']:.1f} s for {timings['agents']:.1f} s of agents' work; one after another, and landed once,"
+        f" that takes about {alone:.1f} s, so it {'saved' if saved >= 0 else 'cost'} {abs(saved):.1f} s."
+    )
+    if payoff["break_even"] is not None:
+        yield f"It pays from about {payoff['break_even']:.1f} s a task on: landing one took {payoff['landing']:.1f} s."
 
 
 def _row(task: TaskReport) -> list[str]:
