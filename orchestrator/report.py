@@ -169,7 +169,7 @@ def _paid(report: Report) -> Iterator[str]:
     alone = timings["agents"] + (payoff["landing"] or 0.0)
     saved = alone - timings["total"]
     yield (
-        f"Side by side: {timings['total']:.1f} s for {timings['agents']:.1f} s of agents' work; one after another, and landed once,"
+        f"Side by side: {timings['total']:.1f} s for {timings['agents']:.1f} s of agents' work; one after another, landed once,"
         f" that takes about {alone:.1f} s, so it {'saved' if saved >= 0 else 'cost'} {abs(saved):.1f} s."
     )
     if payoff["break_even"] is not None:

@@ -20,7 +20,8 @@ _FILE = click.Path(path_type=Path)
 _LIBRARIES = ("matplotlib", "numpy", "scipy", "statsmodels")
 
 
-_MAKING = ("repo", "modes", "trials", "jobs", "warm_up", "seed")  # options that say how trials are made
+# Options that say how trials are made.
+_MAKING = ("repo", "modes", "trials", "jobs", "warm_up", "seed", "judge", "judgements")
 
 
 @click.command(short_help="Compare modes: on a plan, on a simulated model, or on recorded trials.")
@@ -38,6 +39,10 @@ _MAKING = ("repo", "modes", "trials", "jobs", "warm_up", "seed")  # options that
     help="Trials of each mode that do not count.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides the order of the trials.")
+@click.option("--judge", metavar="MODEL", help="A model of Anthropic's that scores what the trials wrote.")
+@click.option(
+    "--judgements", type=click.IntRange(1, 100), default=3, show_default=True, help="How often it scores each trial."
+)
 @click.option("--published", type=_FILE, metavar="FILE.json", help="Stated results, to be checked against the trials.")
 @click.option("--outputs", type=_FILE, metavar="FILE.jsonl", help="The files that the trials wrote, plain or gzipped.")
 @click.option(
@@ -48,8 +53,8 @@ _MAKING = ("repo", "modes", "trials", "jobs", "warm_up", "seed")  # options that
 @click.pass_context
 def compare(
     context: click.Context, *, plan: Path | None, simulation: Path | None, source: Path | None, modes: str, trials: int,
-    jobs: str | None, warm_up: int, seed: int, published: Path | None, outputs: Path | None, out: Path, repo: Path | None,
-    as_json: bool,
+    jobs: str | None, warm_up: int, seed: int, judge: str | None, judgements: int, published: Path | None,
+    outputs: Path | None, out: Path, repo: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Run PLAN in each mode again and again, in copies of the repository; analyse the trials, and write a report.
 
@@ -66,9 +71,12 @@ def compare(
     read = [] if source is None else [name for name in _MAKING if _given(context, name)]
     if read:
         raise click.UsageError(f"--{read[0].replace('_', '-')} says how trials are made; with --from they are there.")
+    if judge is None and _given(context, "judgements"):
+        raise click.UsageError("--judgements says how often a judge scores; name one with --judge.")
     if source is None:
         source = try_out(
-            plan, simulation, out, repo=repo, modes=modes_of(modes), jobs=jobs_of(jobs), trials=trials, warm_up=warm_up, seed=seed
+            plan, simulation, out, repo=repo, modes=modes_of(modes), jobs=jobs_of(jobs), trials=trials, warm_up=warm_up,
+            seed=seed, judge=(judge, judgements) if judge else None,
         )  # fmt: skip
     report = _reported(source, published, outputs, out)
     say([json.dumps(report)] if as_json else _summary(report, out))

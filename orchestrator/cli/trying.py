@@ -14,6 +14,7 @@ from orchestrator.cli.common import open_repository
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.compare.judge import Judge
     from orchestrator.compare.series import Series
     from orchestrator.compare.series_folder import SeriesFolder
     from orchestrator.compare.sources import Source
@@ -46,14 +47,15 @@ def jobs_of(text: str | None) -> tuple[int, ...] | None:
 
 def try_out(
     plan: Path | None, simulation: Path | None, out: Path, *, repo: Path | None, modes: tuple[Mode, ...],
-    jobs: tuple[int, ...] | None, trials: int, warm_up: int, seed: int,
+    jobs: tuple[int, ...] | None, trials: int, warm_up: int, seed: int, judge: tuple[str, int] | None,
 ) -> Path:  # fmt: skip
-    """Make trials of a plan, or of a simulation, and return the file in which they are.
+    """Make trials of a plan, or of a simulation, and return their file; `judge` is a model, and how often it judges.
 
     Raises:
-        UsageError: there are not two arms, the plan does not fit a mode, or the folder is of other trials.
+        UsageError: there are not two arms, the plan does not fit a mode, the folder is of other trials, or nobody can judge.
         KeyboardInterrupt: a signal has ended it; the trials so far are kept.
     """
+    from orchestrator.compare.judge import open_judge, refuse_another
     from orchestrator.compare.series import Series
     from orchestrator.compare.series_folder import opened
     from orchestrator.files import delete
@@ -72,10 +74,13 @@ def try_out(
                 f"There is nothing to compare: only mode {modes[0]} was asked for.",
                 hint="Name a second one in --modes.",
             )
+        judging = open_judge(*judge, seed) if judge else None
         if source.simulated:
             click.echo("Simulation: what writes here is a simulated model.", err=True)
         with opened(out, source, seed, Git(git_dir=work, cwd=work)) as folder:
-            if not _made(series, source, folder, work):
+            if judging is not None:
+                refuse_another(judging, folder.trials)
+            if not _made(series, source, folder, work, judging):
                 click.echo(f"The trials so far are in {folder.rows}. The same command goes on.", err=True)
                 raise KeyboardInterrupt
             return folder.rows
@@ -98,11 +103,15 @@ def _source(plan: Path | None, simulation: Path | None, repo: Path | None, seed:
     return PlanSource.of(loaded, repository, base, work)
 
 
-def _made(series: Series, source: Source, folder: SeriesFolder, work: Path) -> bool:
-    """Make the trials; return whether all were made. The first signal cuts off a trial politely, the second at once."""
+def _made(series: Series, source: Source, folder: SeriesFolder, work: Path, judge: Judge | None) -> bool:
+    """Make the trials, and have them judged; return whether all were. The first signal cuts off politely, the second at once."""
     import asyncio
 
+    from orchestrator.compare.judge import judge_trials, text_of_task
     from orchestrator.compare.series import make_trials
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
 
     async def with_signals() -> bool:
         stop, main_task = asyncio.Event(), asyncio.current_task()
@@ -116,7 +125,9 @@ def _made(series: Series, source: Source, folder: SeriesFolder, work: Path) -> b
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup orch compare`
                 asyncio.get_running_loop().add_signal_handler(number, on_signal)
-        await make_trials(series, source, folder, work, stop=stop, tell=lambda line: click.echo(line, err=True))
+        await make_trials(series, source, folder, work, stop=stop, tell=tell)
+        if judge is not None and not stop.is_set():
+            await judge_trials(judge, text_of_task(source.loaded.plan), folder, stop=stop, tell=tell)
         return not stop.is_set()
 
     try:

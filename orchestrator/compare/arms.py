@@ -28,7 +28,7 @@ class Arm:
     @property
     def label(self) -> str:
         """What tables and plots call it."""
-        return self.mode if self.agents is None else f"{self.mode}, {self.agents} agents"
+        return self.mode if self.agents is None else f"{self.mode}, {self.agents} agent{'s' * (self.agents != 1)}"
 
     def holds(self, trial: Trial) -> bool:
         """Tell whether a trial belongs to it."""

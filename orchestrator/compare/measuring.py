@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.model.formats import Report
     from orchestrator.model.state import RunState
 
-__all__ = ["measured", "why_failed"]
+__all__ = ["measured", "why_failed", "written"]
 
 
 def measured(report: Report, repository: Repository) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def measured(report: Report, repository: Repository) -> dict[str, Any]:
     """
     folder = Path(report["folder"])
     state = state_in(folder / "journal")
-    start = state.contracts.commit if state.contracts and state.contracts.commit else report["base"]["before"]
+    start = _start(report, state)
     texts = list(_landed(repository.own, start, report["base"]["after"]))
     added = [line for before, after in texts for line in _added(before, after)]
     shared = any(task["agent"] == TOGETHER for task in report["tasks"])
@@ -59,6 +59,16 @@ def measured(report: Report, repository: Repository) -> dict[str, Any]:
     }
 
 
+def written(report: Report, repository: Repository) -> dict[str, str]:
+    """Return the text of each file that a run has changed, by path; what is gone, or is no text, is left out."""
+    start, end = _start(report, state_in(Path(report["folder"]) / "journal")), report["base"]["after"]
+    texts = {
+        change.path: _text(repository.own, end, change.path)
+        for change in query.changed_paths(repository.own, start, end)
+    }
+    return {path: text for path, text in texts.items() if text}
+
+
 def why_failed(report: Report, mode: str) -> str:
     """Return why a run is no trial of its mode, in a sentence; empty if everything landed."""
     if report["mode"] != mode:
@@ -69,6 +79,11 @@ def why_failed(report: Report, mode: str) -> str:
     reason = next((task["reason"] for task in open_tasks if task["status"] == "failed" and task["reason"]), None)
     why = report["stopped"] or reason or "they were cut off"
     return f"{len(open_tasks)} of {len(report['tasks'])} tasks did not land: {' '.join(why.split())}"[:500]
+
+
+def _start(report: Report, state: RunState) -> str:
+    """Return the commit on which the tasks began."""
+    return state.contracts.commit if state.contracts and state.contracts.commit else report["base"]["before"]
 
 
 def _overhead(report: Report) -> dict[str, float]:

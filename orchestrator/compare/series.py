@@ -10,8 +10,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.compare.measuring import measured, why_failed
+from orchestrator.compare.measuring import measured, why_failed, written
 from orchestrator.compare.trials import Trial
+from orchestrator.compare.type_errors import type_errors
 from orchestrator.errors import OrchestratorError
 from orchestrator.files import delete
 from orchestrator.process import Ladder, clean_environment, run_group
@@ -98,29 +99,41 @@ async def make_trials(
     for slot in slots_of(series, -series.warm_up + 1, 0) if left else ():
         if (found := await _trial(source, slot, work / _RUN, stop)) is None:
             return
-        tell(f"warm-up: {slot.label}: {_told(found[0])}")
-        clock.note(found[0])
+        tell(f"warm-up: {slot.label}: {_told(found.trial)}")
+        clock.note(found.trial)
     for number, slot in enumerate(left, start=1):
         if (found := await _trial(source, slot, work / _RUN, stop)) is None:
             return
-        trial, models = found
-        folder.add(trial, models)
+        trial = found.trial
+        folder.add(trial, found.models, found.files)
         clock.note(trial)
         done = f"trial {number} of {len(left)}: {slot.label}, number {slot.run}: {_told(trial)}"
         tell(f"{done}{clock.left(left[number:])}")
 
 
-async def _trial(source: Source, slot: Slot, folder: Path, stop: asyncio.Event) -> tuple[Trial, set[str]] | None:
-    """Make one trial; return it and the models that worked in it, or None if it was cut off."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A trial, the models that worked in it, and the text of the files that it wrote."""
+
+    trial: Trial
+    models: set[str]
+    files: dict[str, str]
+
+
+async def _trial(source: Source, slot: Slot, folder: Path, stop: asyncio.Event) -> _Made | None:
+    """Make one trial; return what came of it, or None if it was cut off."""
     delete(folder)
     plan, repository = source.make(folder, slot.run)
     report, why = await _run(plan, repository, slot, folder, stop)
     if stop.is_set():
         return None
     fields: dict[str, Any] = {"error": why}
+    files: dict[str, str] = {}
     if not why:
         try:
             fields = {**measured(report, repository), "error": why_failed(report, slot.mode)}
+            files = written(report, repository)
+            fields["type_errors"] = await type_errors(files, folder.parent) if fields.get("parses") else None
         except (OrchestratorError, OSError, ValueError, KeyError) as error:
             fields = {"error": f"what it left cannot be measured: {error}"[:_LONGEST]}
     trial = Trial(
@@ -128,7 +141,8 @@ async def _trial(source: Source, slot: Slot, folder: Path, stop: asyncio.Event) 
         position=max(slot.position, 0), simulated=source.simulated, coupling=source.coupling, **fields,
     )  # fmt: skip
     delete(folder)
-    return trial, {model for task in report.get("tasks", ()) if (model := task.get("model"))}
+    models = {model for task in report.get("tasks", ()) if (model := task.get("model"))}
+    return _Made(trial=trial, models=models, files=files)
 
 
 async def _run(plan: Path, repository: Repository, slot: Slot, folder: Path, stop: asyncio.Event) -> tuple[Any, str]:

@@ -1,4 +1,7 @@
-"""The folder of a comparison: `trials.csv` and `environment.json`, written after each trial, so that a second call goes on."""
+"""The folder of a comparison, written after each trial, so that a second call goes on.
+
+It holds `trials.csv`, `environment.json`, and in `written/` the files that each trial wrote, for a judge.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.compare.sources import Source
@@ -41,13 +44,33 @@ class SeriesFolder:
         """The file of trials."""
         return self.path / "trials.csv"
 
-    def add(self, trial: Trial, models: set[str]) -> None:
-        """Take a trial, and the models that worked in it."""
+    def add(self, trial: Trial, models: set[str], files: Mapping[str, str]) -> None:
+        """Take a trial, the models that worked in it, and the text of the files that it wrote."""
+        if files:
+            place = self._written(trial)
+            place.parent.mkdir(exist_ok=True)
+            _write(place, json.dumps(files, indent=1, ensure_ascii=False) + "\n")
         if new := models - set(self.about["models"]):
             self.about["models"] = sorted({*self.about["models"], *new})
             self.write_about()
         self.trials.append(trial)
         _write(self.rows, trials_text(self.trials))
+
+    def replace(self, trial: Trial, by: Trial) -> None:
+        """Put a trial in the place of one that was added."""
+        self.trials[self.trials.index(trial)] = by
+        _write(self.rows, trials_text(self.trials))
+
+    def written(self, trial: Trial) -> dict[str, str]:
+        """Return the text of the files that a trial wrote, by path; empty if they were not kept."""
+        try:
+            found: dict[str, str] = json.loads(self._written(trial).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def _written(self, trial: Trial) -> Path:
+        return self.path / "written" / f"{trial.mode}-{trial.agents}-{trial.run}.json"
 
     def write_about(self) -> None:
         """Write `environment.json`."""

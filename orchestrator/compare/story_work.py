@@ -5,13 +5,13 @@ from __future__ import annotations
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from orchestrator.compare.blocks import Column, Figure, Items, Paragraph, Section, Table, count, number, percent
+from orchestrator.compare.blocks import Column, Figure, Items, Section, Table, count, number, percent
 from orchestrator.compare.measures import score_names
 from orchestrator.compare.plots import bars_plot, radar_plot
 from orchestrator.compare.story_time import table_of_tests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from orchestrator.compare.analysis import Analysis
     from orchestrator.compare.arms import Arm
@@ -25,9 +25,10 @@ _ERRORS = ("reported_errors_per_1000", "syntax_errors_per_1000", "type_errors_pe
 
 def quality_part(analysis: Analysis) -> Section | None:
     """Return the scores of a judge."""
-    names = score_names(analysis.trials)
+    names, title = score_names(analysis.trials), "Quality, as a judge scored it"
+    said = _who_judged(analysis.trials)
     if not names:
-        return None
+        return Section(title=title, blocks=[Items(tuple(said))]) if said else None
     scores = [c for c in analysis.comparisons if c.measure.key.startswith("score.")]
     blocks: list[Block] = []
     plotted = [name for name in names if name != "overall"]
@@ -42,7 +43,25 @@ def quality_part(analysis: Analysis) -> Section | None:
     spreads = [sd for t in analysis.trials for sd in t.score_sd.values()]
     text = f"The same work judged again spreads by {mean(spreads):.2f} points on average." if spreads else ""
     text = text or "No trial was judged more than once, so that the judge's own spread is not known."
-    return Section(title="Quality, as a judge scored it", blocks=[Paragraph(text), *blocks])
+    return Section(title=title, blocks=[Items((text, *said)), *blocks])
+
+
+def _who_judged(trials: Sequence[Trial]) -> list[str]:
+    """Return who gave the scores, what that has cost, and how many trials have none; nothing if it was not recorded."""
+    said = [
+        f"The judge is {model}; it judged each trial {times} time{'s' * (times != 1)}, by its task and files alone, in "
+        "shuffled order. It was told no mode, no agents and no times."
+        for model, times in sorted({(t.judge, t.judgements) for t in trials if t.judge and t.judgements})
+    ]
+    without = [t.remark for t in trials if t.remark]
+    if said or without:
+        known = [t.judging_usd for t in trials if t.judge or t.remark]
+        priced = [usd for usd in known if usd is not None]
+        cost = f"{sum(priced):.4f} USD" if len(priced) == len(known) else "an unknown amount"
+        said.append(f"Judging has cost {cost}, which is in no trial's cost.")
+    if without:
+        said.append(f"{len(without)} trial{'s' * (len(without) != 1)} could not be judged; the first: {without[0]}.")
+    return said
 
 
 def errors_part(analysis: Analysis) -> Section | None:

@@ -38,6 +38,8 @@ class Trial(BaseModel):
     `overhead` is in seconds by phase; `conflicts` counts by kind; `scores` are a judge's, `score_sd` the spread between
     repeated judgements of the same work. `parses` says whether every file written parses: where it is false, a count of
     type errors is worth nothing. `reported_errors` are errors as some compiler counted them, whatever they are.
+    `judge` is the model that gave the scores, `judgements` how often it judged each trial, `judging_usd` what that has cost,
+    which is no part of `cost_usd`; `remark` is why it gave none.
     `error` is why the trial failed: such a trial is kept, counted, and left out of every mean.
     """
 
@@ -71,6 +73,10 @@ class Trial(BaseModel):
     merge_conflicts: Count | None = None
     rework: Amount | None = None
     interventions: Count | None = None
+    judge: str = ""
+    judgements: Annotated[int, Field(ge=1)] | None = None
+    judging_usd: Amount | None = None
+    remark: str = ""
     scores: dict[str, Amount] = Field(default_factory=dict)
     score_sd: dict[str, Amount] = Field(default_factory=dict)
 

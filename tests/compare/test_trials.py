@@ -107,6 +107,8 @@ def test_what_does_not_parse_is_never_free_of_errors() -> None:
 
 def test_everyone_is_compared_with_the_first_and_equals_with_each_other() -> None:
     trials = [trial("sequential", agents=1), *(trial(mode, agents=n) for mode in ("crdt", "worktree") for n in (2, 8))]
+    one = [trial("sequential"), *(trial("crdt", agents=n) for n in (1, 2))]
+    assert [arm.label for arm in arms_of(one)] == ["sequential", "crdt, 1 agent", "crdt, 2 agents"]
     assert [pair.label for pair in pairs_of(arms_of(trials))] == [
         "worktree, 2 agents against sequential",
         "worktree, 8 agents against sequential",
