@@ -79,7 +79,7 @@ def add_sizes(history: History) -> None:
     commit({"a3": file(lines("b")), "copy": file(lines("b"))}, "the same once more")
 
 
-@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.soak), 4])
 def test_every_kind_of_change_is_replayed_exactly(tmp_path: Path, jobs: int) -> None:
     history = History()
     names = ("a", "b", "dir/x", "dir/y", "run", "f2d", "d2f/1", "d2f/2", "l")
@@ -91,13 +91,15 @@ def test_every_kind_of_change_is_replayed_exactly(tmp_path: Path, jobs: int) -> 
     assert done.clone.status() == ""
 
 
-@pytest.mark.parametrize(("seed", "jobs"), [(1, 1), (3, 4)])
+@pytest.mark.parametrize(("seed", "jobs"), [pytest.param(1, 1, marks=pytest.mark.soak), (3, 4)])
 def test_random_histories_are_replayed_exactly(tmp_path: Path, seed: int, jobs: int) -> None:
     assert_blame_agrees(replay(tmp_path, random_history(seed, 32), jobs=jobs))
 
 
 @pytest.mark.unconfined
-@pytest.mark.parametrize(("window", "slots", "batch"), [(1, 1, 1), (8, 3, 1), (8, 2, 4)])
+@pytest.mark.parametrize(
+    ("window", "slots", "batch"), [pytest.param(1, 1, 1, marks=pytest.mark.soak), (8, 3, 1), (8, 2, 4)]
+)
 def test_the_tree_is_exact_at_any_window_though_gates_fail_now_and_then(
     tmp_path: Path, window: int, slots: int, batch: int
 ) -> None:

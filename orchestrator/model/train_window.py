@@ -23,7 +23,7 @@ def settle(rules: Rules, train: Train) -> tuple[Train, tuple[Order, ...]]:
     """Return the train after all that can be ordered now has been ordered, and the orders."""
     orders: list[Order] = []
     while True:
-        walk = _Walk(rules, train)
+        walk = _walked(rules, train)
         train = replace(train, candidates=walk.kept)
         judged = _next_verdict(rules, train)
         if judged is None:
@@ -79,14 +79,26 @@ def _ready(train: Train) -> Iterator[Item]:
             yield item
 
 
+def _walked(rules: Rules, train: Train) -> _Walk:
+    """Return the walk along the line, begun anew where it came too late to what shows that it must not build on something."""
+    walk = _Walk(rules, train)
+    while walk.late:
+        walk = _Walk(rules, train, walk.suspects | walk.late)
+    return walk
+
+
 class _Walk:
     """One walk along the line.
 
     `kept` are the candidates that are still good for something, `path` the keys of the chain that new work is built on, and
-    `window` the keys inside the window. `build` is the item to build on the path's end.
+    `window` the keys inside the window. `build` is the item to build on the path's end. `suspects` are known to stand under a
+    batch that failed, so they are passed over from the start; `late` are those that were found when it was too late for that:
+    an item ahead of the batch, which came after it, was to be built on them.
     """
 
-    def __init__(self, rules: Rules, train: Train) -> None:
+    def __init__(self, rules: Rules, train: Train, suspects: frozenset[Key] = frozenset()) -> None:
+        self.suspects = suspects
+        self.late: frozenset[Key] = frozenset()
         self.kept: dict[Key, Candidate] = {}
         self.path: list[Key] = []
         self.window: set[Key] = set()
@@ -110,7 +122,10 @@ class _Walk:
 
     def _visit(self, item: Item) -> None:
         candidate = self._train.candidates.get(item.key)
-        if candidate and candidate.failing and candidate.on in self._numbers:
+        if candidate and item.key in self.suspects and candidate.on in self._numbers:
+            self._keep(candidate)
+            self._end_lot()
+        elif candidate and candidate.failing and candidate.on in self._numbers:
             self._keep(candidate)
             self._pass_over(candidate)
         elif candidate and candidate.on == self._tail_number() and not self._blocked:
@@ -145,7 +160,12 @@ class _Walk:
         """
         if failing.status is Status.FAILED and failing.on == self._tail_number():
             while self.tail and not self.tail.point:
-                self.path.pop()
+                popped = self.path.pop()
+                if self.build:
+                    self.late |= {popped}
+        self._end_lot()
+
+    def _end_lot(self) -> None:
         if self.tail:
             self.kept[self.tail.key] = replace(self.tail, point=True)
 

@@ -35,7 +35,7 @@ def simulate_each(seeds: Iterable[int], policy: Policy) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("chunk", [*range(4), *(pytest.param(n, marks=pytest.mark.soak) for n in range(4, CHUNKS))])
 def test_every_run_ends_and_keeps_its_promises(chunk: int) -> None:
     simulate_each(range(chunk * SEEDS, (chunk + 1) * SEEDS), Policy())
 
