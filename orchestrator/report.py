@@ -36,6 +36,7 @@ def report_of(plan: Plan, state: RunState) -> Report:
         "mode": started.mode,
         "status": ended.status,
         "stopped": state.stopping or None,
+        "resumed": state.resumed,
         "base": {"branch": started.base, "before": started.commit, "after": ended.commit},
         "tasks": [_task(plan, task, state.tasks[task.id]) for task in plan.tasks],
         "conflicts": conflicts_of(plan, state, ordered_overlaps(plan)),
@@ -129,9 +130,12 @@ def _payoff(plan: Plan, state: RunState) -> PayoffJson:
     """Return when work side by side pays, by what landing has taken in this run."""
     landings = [task.landing_seconds for task in state.tasks.values() if task.status is TaskStatus.LANDED]
     found = payoff_of({task.id: task.needs for task in plan.tasks}, state.jobs or 1, landings)
+    known = found.landing is not None and state.ended is not None and not state.resumed and len(plan.tasks) > 1
+    alone = sum(task.seconds for task in state.all_tasks.values()) + (found.landing or 0.0)  # one agent lands once
     return {
         "tasks": found.tasks, "jobs": found.jobs, "length": found.length, "landing": found.landing,
         "break_even": found.break_even,
+        "saved": round(alone - state.ended.seconds, 3) if known and state.ended else None,
     }  # fmt: skip
 
 
@@ -153,8 +157,9 @@ def summary_of(report: Report, width: int) -> Iterator[str]:
     phases = (
         "; added up over the tasks: " + ", ".join(f"{name} {s:.1f} s" for name, s in spent.items()) if spent else ""
     )
-    yield f"Time: {timings['total']:.1f} s in all{phases}."
-    if report["mode"] == "worktree" and len(tasks) > 1 and timings["agents"] >= 1:
+    since = " since it was resumed" if report["resumed"] else " in all"
+    yield f"Time: {timings['total']:.1f} s{since}{phases}."
+    if timings["agents"] >= 1:
         yield from _paid(report)
     if report["cost_usd"]:
         yield f"Cost: ${report['cost_usd']:.2f}"
@@ -165,13 +170,10 @@ def summary_of(report: Report, width: int) -> Iterator[str]:
 
 def _paid(report: Report) -> Iterator[str]:
     """Yield what working side by side has saved or cost, by the times that the attempts and landings took."""
-    timings, payoff = report["timings"], report["payoff"]
-    alone = timings["agents"] + (payoff["landing"] or 0.0)
-    saved = alone - timings["total"]
-    yield (
-        f"Side by side: {timings['total']:.1f} s for {timings['agents']:.1f} s of agents' work; one after another, landed once,"
-        f" that takes about {alone:.1f} s, so it {'saved' if saved >= 0 else 'cost'} {abs(saved):.1f} s."
-    )
+    payoff = report["payoff"]
+    if (saved := payoff["saved"]) is not None:
+        how = "saved" if saved >= 0 else "cost"
+        yield f"Side by side {how} about {abs(saved):.1f} s, against the same attempts one after another, landed once."
     if payoff["break_even"] is not None:
         yield f"It pays from about {payoff['break_even']:.1f} s a task on: landing one took {payoff['landing']:.1f} s."
 
@@ -199,7 +201,7 @@ def _next_steps(report: Report, landed: list[TaskReport]) -> Iterable[str]:
         steps[f"orch resume {report['run']}"] = "go on with what was cut off"
     if "failed" in ended:
         steps[f"orch resume {report['run']} --retry"] = "let what has failed start anew"
-    if not landed and report["mode"] == "worktree" and len(report["tasks"]) > 1:
+    if "failed" in ended and not landed and report["mode"] == "worktree" and len(report["tasks"]) > 1:
         steps["orch run --mode sequential PLAN"] = "let one agent do all of it, in sequence"
     if landed:
         steps[f"orch blame --task {landed[0]['id']}"] = "which lines a task wrote"

@@ -147,6 +147,7 @@ def _environment(assignment: Assignment) -> dict[str, str]:
             "ORCH_BRANCH": assignment.branch,
             "ORCH_BASE": assignment.commit,
             "ORCH_PROMPT": str(assignment.briefing_file),
+            "PYTHONDONTWRITEBYTECODE": "1",  # to look at what Python writes beside a module is nobody's task
             **assignment.access,
             **{f"ORCH_PORT_{number}" if number else "ORCH_PORT": str(p) for number, p in enumerate(assignment.ports)},
         }

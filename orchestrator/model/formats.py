@@ -149,17 +149,25 @@ class Conflicts(TypedDict):
 
 
 class PayoffJson(TypedDict):
-    """When work side by side pays: `tasks` take as long as `length` of them in a row; seconds of one landing, and of a task."""
+    """When work side by side pays: `tasks` take as long as `length` of them in a row; seconds of one landing, and of a task.
+
+    `saved` are seconds against one agent after another, by what the attempts took; null if nothing landed, or if the times of a
+    process before this one are not known.
+    """
 
     tasks: int
     jobs: int
     length: int
     landing: float | None
     break_even: float | None
+    saved: float | None
 
 
 class Report(TypedDict):
-    """The content of `report.json`; `timings` are seconds by phase, phases of parallel tasks added up."""
+    """The content of `report.json`; `timings` are seconds by phase, phases of parallel tasks added up.
+
+    Those are of all processes that have worked on the run, but `total` is of the last; `resumed` is how many there were before.
+    """
 
     version: Literal[1]
     run: str
@@ -167,6 +175,7 @@ class Report(TypedDict):
     mode: Mode
     status: RunStatus
     stopped: str | None
+    resumed: int
     base: BaseJson
     tasks: list[TaskReport]
     conflicts: Conflicts

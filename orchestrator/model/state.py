@@ -84,6 +84,7 @@ class RunState:
     started: happened.RunStarted | None = None
     edited: happened.PlanEdited | None = None
     jobs: int = 0
+    resumed: int = 0
     ended: happened.RunEnded | None = None
     contracts: happened.ContractsPublished | None = None
     stopping: str = ""
@@ -142,7 +143,8 @@ def fold(state: RunState, event: happened.Event) -> RunState:
             return replace(state, started=event, tasks=tasks, jobs=event.jobs)
         case happened.Resumed():
             tasks = {task_id: _reopened(task) for task_id, task in state.tasks.items()}
-            return replace(state, tasks=tasks, ended=None, stopping="", paused=False, lands=True)
+            resumed = state.resumed + 1
+            return replace(state, tasks=tasks, ended=None, stopping="", paused=False, lands=True, resumed=resumed)
         case happened.Retried():
             return replace(
                 state,
