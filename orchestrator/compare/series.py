@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.compare.arms import Arm
 from orchestrator.compare.measuring import measured, why_failed, written
 from orchestrator.compare.trials import Trial
 from orchestrator.compare.type_errors import type_errors
@@ -46,7 +47,7 @@ class Slot:
     @property
     def label(self) -> str:
         """What people are told it is."""
-        return f"{self.mode}, {self.agents} agent{'s' * (self.agents != 1)}"
+        return Arm(mode=self.mode, agents=self.agents).label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from orchestrator.agents.base import Assignment
 from orchestrator.agents.governor import Governor
@@ -22,42 +19,24 @@ from orchestrator.board.log import MemoryLog
 from orchestrator.model.outcome import OutcomeStatus
 from orchestrator.model.plan import AgentSpec, Task
 from orchestrator.model.together import Part
-from orchestrator.text.document import FileText, Insert
+from orchestrator.text.document import Insert
 from orchestrator.text.seat import FileSeat
-from orchestrator.text.slots import Slots
-from orchestrator.writers.blocks import BlockWriter
-from orchestrator.writers.cursors import Cursors, PlaceCursor, Target
-from orchestrator.writers.judging import why_worse
 from orchestrator.writers.model import ModelWriter
 from orchestrator.writers.work import Work
 from tests.board.stories import run
 from tests.support.fake_model import FakeModel, Scenario
 from tests.text.schedules import until_true
+from tests.writers.answers import BODY, PATH, SCAFFOLD, WRITTEN, block
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from orchestrator.agents.anthropic_environment import Deed
     from orchestrator.model.outcome import Outcome
 
 pytestmark = pytest.mark.e2e
 
 Steps = list[dict[str, Any]]
-PATH = "src/größe.py"
-SCAFFOLD = """\
-import os
-
-
-def länge(text: str) -> int:
-    # TODO:body count the 漢 in it
-"""
-BODY = "    return text.count('漢')  # 😀"
-WRITTEN = SCAFFOLD.replace("    # TODO:body count the 漢 in it", BODY)
-
-
-def block(words: str, position: str = "{position}") -> str:
-    return f'<xcrdt_code_output crdtPosition="{position}">\n{words}\n</xcrdt_code_output>'
 
 
 def cursor(where: str, text: str = "", **more: Any) -> dict[str, Any]:
@@ -329,75 +308,6 @@ def test_only_what_others_have_changed_is_shown_again(tmp_path: Path, serve: Cal
     assert told[1] == f"Changed in {PATH} since you looked:\n…\n+import ä\n import os\n "
     assert told[2] == f"Nobody else has changed {PATH} since you looked."
     assert told[3] == "1\timport ä"
-
-
-ANSWER = (
-    f"Words.\n{block(BODY, 'A')} and {block('x = (', 'A')}<b>\n{block('y = 1', 'nobody')}{block('é = 2 </invoke>', 'B')}"
-    f"{block('', 'B')}{block('z = 3', 'B')[:-4]}"
-)
-
-
-def written(chunks: list[str]) -> tuple[str, list[Deed], str]:
-    text = FileText()
-    text.edit(Insert(0, (SCAFFOLD,)))
-    seat: Any = _Alone(text)
-    cursors = Cursors({PATH: seat}, lambda _path: "")
-    first = cursors.replace_marker(PATH, ["body"])
-    assert first is not None
-    second = cursors.place(PlaceCursor(path=PATH, where="start", new_line=True))
-    names = {"A": first.token, "B": second.token}
-    writer = BlockWriter(lambda name: cursors.target(names.get(name, name)))
-    for chunk in chunks:
-        writer.hear(chunk)
-    deeds = list(writer.finish())
-    cursors.close(done=True)
-    assert not text.layout().slots
-    return str(text), deeds, writer.said
-
-
-@dataclass
-class _Alone:
-    """A seat at a file that nobody else writes."""
-
-    text: FileText
-
-    @property
-    def slots(self) -> Slots:
-        return Slots(self.text, "agent a")
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, len(ANSWER)), max_size=40))
-def test_however_an_answer_is_cut_the_same_comes_of_it(cuts: list[int]) -> None:
-    ends = sorted({0, len(ANSWER), *cuts})
-    text, deeds, said = written([ANSWER[start:end] for start, end in itertools.pairwise(ends)])
-    assert text == "é = 2 \n" + WRITTEN
-    assert [deed.result.failed for deed in deeds] == [False, True, True, False, True, True]
-    assert said.startswith("Words.")
-    assert "x = (" not in said
-
-
-@pytest.mark.parametrize(
-    ("others", "block", "stays"),
-    [
-        ("", "é = (1,\n     2)", True),
-        ("", "é = (1,", False),
-        ("class A:\n    def ö(self):\n        return (", "é = 1", True),  # together more errors than apart
-        ("class A:\n    def ö(self):\n        return (", "é = )", False),
-        ("x = (1,\n     '漢", "é = ((", False),  # together no more errors than apart
-        ("if ö:\n    x = 1", "else:\n    x = 2", True),
-        ("if ö:\n    x = 1", "elsewhere:\n  x = (", False),
-    ],
-)
-def test_a_block_is_not_judged_by_what_others_have_not_finished(others: str, block: str, *, stays: bool) -> None:
-    text = FileText()
-    text.edit(Insert(0, ("# 漢\n\n# end\n",)))
-    Slots(text, "agent b").open(4)[0].append(f"{others}\n" if others else "")
-    slot, _ = Slots(text, "agent a").open(4 + len(others) + bool(others))
-    slot.append(block)
-    seat: Any = _Alone(text)
-    why = why_worse(Target(path=PATH, seat=seat, slot=slot), len(block))
-    assert (not why) == stays, (why, str(text))
 
 
 def test_a_part_without_a_marker_begins_where_the_model_wants(
