@@ -13,7 +13,21 @@ from typing import IO
 
 from orchestrator.effects import reached
 
-__all__ = ["delete", "folder_id", "open_new", "read_bounded", "write_whole"]
+__all__ = [
+    "Elsewhere",
+    "delete",
+    "folder_id",
+    "open_new",
+    "place_in",
+    "read_bounded",
+    "text_in",
+    "write_in",
+    "write_whole",
+]
+
+
+class Elsewhere(Exception):
+    """What a path of somebody's folder leads to is no ordinary file in that folder; the message says what it is."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -44,6 +58,45 @@ def read_bounded(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is longer than {limit} bytes", str(path))
     return content
+
+
+def place_in(folder: Path, path: str) -> Path:
+    """Return where a path lies in a folder.
+
+    Raises:
+        Elsewhere: a link on the way leads out of the folder.
+    """
+    place = folder / path
+    if folder.is_symlink() or not place.parent.resolve().is_relative_to(folder.resolve()):
+        raise Elsewhere(f"{path} leads out of the worktree through a symbolic link")
+    return place
+
+
+def text_in(folder: Path, path: str) -> str:
+    """Return the text of a file in a folder, with its line ends as they are; empty if there is none.
+
+    Raises:
+        Elsewhere: it lies outside, or is a link or another thing that is no ordinary file.
+        UnicodeDecodeError: it is no text.
+    """
+    place = place_in(folder, path)
+    if place.is_symlink() or (place.exists() and not place.is_file()):
+        raise Elsewhere(f"{path} is no ordinary file")
+    return place.read_bytes().decode("utf-8") if place.exists() else ""
+
+
+def write_in(folder: Path, path: str, content: bytes) -> None:
+    """Write a file in a folder, which keeps its mode; a link that stands there is replaced, as git does.
+
+    Raises:
+        Elsewhere: it would be written outside.
+        OSError: it cannot be written.
+    """
+    place = place_in(folder, path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink():
+        place.unlink()
+    place.write_bytes(content)
 
 
 def open_new(path: Path) -> IO[bytes]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.agents.command import run_command
 from orchestrator.errors import ClaimRefused
+from orchestrator.files import Elsewhere, place_in, text_in, write_in
 from orchestrator.model import plan as p
 from orchestrator.model.agent_events import Called, Returned, Turned
 from orchestrator.model.outcome import Outcome, OutcomeStatus
@@ -149,29 +150,21 @@ async def _ask(assignment: Assignment, text: str, started: float) -> None:
     assignment.transcript.write("answer", question=question, text=answer)
 
 
-def _place(folder: Path, path: str) -> Path:
-    """Return where a path of the plan lies in the worktree, or fail if a link on the way leads out of it."""
-    place = folder / path
-    if folder.is_symlink() or not place.parent.resolve().is_relative_to(folder.resolve()):
-        raise _StepFailed(f"{path} leads out of the worktree through a symbolic link")
-    return place
-
-
 def _write(folder: Path, path: str, content: bytes) -> None:
-    place = _place(folder, path)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.is_symlink():
-            place.unlink()  # the link is replaced, as git does, and not what it points at
-        place.write_bytes(content)
+        write_in(folder, path, content)
+    except Elsewhere as elsewhere:
+        raise _StepFailed(str(elsewhere)) from elsewhere
     except OSError as error:
         raise _StepFailed(f"write {path}: {error.strerror}") from error
 
 
 async def _stream(assignment: Assignment, streamed: StreamedText, started: float) -> None:
     """Write on in a file as a model writes, at its marker or at its end; whoever reads meanwhile sees a part."""
-    place = _place(assignment.folder, streamed.path)
-    text = place.read_text(encoding="utf-8") if place.is_file() else ""
+    try:
+        text = text_in(assignment.folder, streamed.path)
+    except (Elsewhere, UnicodeDecodeError) as wrong:
+        raise _StepFailed(f"stream {streamed.path}: {wrong}") from wrong
     before, after = parted_at(text, streamed.marker)
     written = ""
     for chunk in chunks_of(text_of(streamed, assignment.sources)):
@@ -200,7 +193,9 @@ def parted_at(text: str, marker: str | None) -> tuple[str, str]:
 
 def _delete(folder: Path, path: str) -> None:
     try:
-        _place(folder, path).unlink()
+        place_in(folder, path).unlink()
+    except Elsewhere as elsewhere:
+        raise _StepFailed(str(elsewhere)) from elsewhere
     except OSError as error:
         raise _StepFailed(f"delete {path}: {error.strerror}") from error
 

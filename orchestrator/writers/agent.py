@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.agents.script import ScriptAgent
 from orchestrator.board.files import RUN
 from orchestrator.errors import BoardError
-from orchestrator.files import write_whole
+from orchestrator.files import Elsewhere, text_in, write_whole
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.model.shares import Share, line_authors, states
 from orchestrator.model.together import files_of, parts_of
@@ -20,7 +20,6 @@ from orchestrator.writers.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from orchestrator.agents.base import Assignment
     from orchestrator.model.plan import AgentSpec, Plan
@@ -62,15 +61,16 @@ class TogetherAgent:
         )
         try:
             for path in files_of(self.plan):
-                before = _read(assignment.folder / path)
+                before = text_in(assignment.folder, path)
                 await observer.open(path, before, self._beginning(path, before))
             outcome = await session.write()
             observer.mirror(assignment.folder)
             if outcome.done:
                 outcome = replace(outcome, shares=self._shares(session, observer, writers))
                 self._note_authors(session, observer, assignment)
-        except (BoardError, UnicodeDecodeError) as error:
-            outcome = Outcome(status=OutcomeStatus.FAILED, reason=f"the shared files: {error}")
+        except (BoardError, Elsewhere, UnicodeDecodeError) as error:
+            again = isinstance(error, BoardError)  # what stands in the repository is there in the next attempt, too
+            outcome = Outcome(status=OutcomeStatus.FAILED, reason=f"the shared files: {error}", final=not again)
         finally:
             await observer.close()
         return replace(
@@ -162,12 +162,3 @@ def _writer(spec: AgentSpec) -> Writer:
     from orchestrator.writers.model import ModelWriter  # what talks with models is only for those who need it
 
     return ModelWriter(spec)
-
-
-def _read(place: Path) -> str:
-    """Return the text of a file, with its line ends as they are; empty if there is none.
-
-    Raises:
-        UnicodeDecodeError: it is no text.
-    """
-    return place.read_bytes().decode("utf-8") if place.is_file() else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.board.files import RUN, agent_author
 from orchestrator.errors import BoardError
+from orchestrator.files import write_in
 from orchestrator.model.todo_markers import Watcher
 from orchestrator.syntax.faults import faults_of
 from orchestrator.text.document import Insert
@@ -111,13 +112,15 @@ class Observer:
             slot.close()
 
     def mirror(self, folder: Path) -> None:
-        """Write the files as they stand into the worktree, where snapshots, gates and people find them."""
+        """Write the files as they stand into the worktree, where snapshots, gates and people find them.
+
+        Raises:
+            Elsewhere: a file would be written outside of the worktree.
+        """
         for path, file in self.files.items():
             text = file.text()
             if text != file.mirrored and (text or file.mirrored is not None or (folder / path).exists()):
-                place = folder / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(text, encoding="utf-8", newline="")
+                write_in(folder, path, text.encode())
                 file.mirrored = text
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,35 @@ def test_trailers_that_an_agent_forges_in_its_own_commits_do_not_land(repo: Repo
     assert "Provenance-Task: forged" in forged, "it was tried"
     assert "forged" not in repo.git("log", "--format=%B%an", "main")
     assert orch("blame", "src/a.txt", "--json", cwd=repo.path).json["task"] == "A"
+
+
+def _linked(repo: Repo, how: str) -> Path:
+    """Lead a path of the plan elsewhere by a link, in the base branch or by what the attempt itself runs."""
+    away, leaf = repo.path.parent / "away", how.startswith("leaf")
+    away.mkdir()
+    (away / "precious.txt").write_text("precious\n")
+    link, target = ("src/l.txt", away / "precious.txt") if leaf else ("src/d", away)
+    command = f"rm -rf {link}; ln -s {target} {link}"
+    if how.endswith("base"):
+        subprocess.run(command, shell=True, cwd=repo.path, check=True)
+        repo.git("add", "-A")
+        repo.git("commit", "-qm", "a link")
+        command = "true"
+    path = link if leaf else "src/d/precious.txt"
+    steps = [{"run": command}, {"stream": {"path": path, "text": "ours\n"}}]
+    return write_plan(repo.path.parent / "p", [{"id": "A", "writes": [path], "attempts": 2, "steps": steps}])
+
+
+@pytest.mark.parametrize("mode", ["worktree", "crdt"])
+@pytest.mark.parametrize("how", ["leaf-base", "leaf-run", "folder-base", "folder-run"])
+def test_a_streamed_file_is_neither_read_nor_written_through_a_link(repo: Repo, how: str, mode: str) -> None:
+    plan = _linked(repo, how)
+    said = orch("run", plan, "--run", "r", "--mode", mode, "--json", cwd=repo.path)
+    assert (repo.path.parent / "away" / "precious.txt").read_text() == "precious\n"
+    assert said.code == 1
+    [task] = said.json["tasks"]
+    if mode == "crdt" and how.endswith("run"):  # commands run when all is written, so this is a link that is handed in
+        assert "check boundary failed" in task["reason"]
+    else:
+        assert ("is no ordinary file" if how.startswith("leaf") else "leads out of the worktree") in task["reason"]
+    assert "+precious" not in repo.git("log", "-p", "--all")
