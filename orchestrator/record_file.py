@@ -55,7 +55,7 @@ class RecordFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._open = True
-        self._fault = ""
+        self._fault: DiskError | None = None
         self._synced = True
         self._syncing = threading.Lock()
         try:
@@ -81,8 +81,7 @@ class RecordFile:
         Raises:
             DiskError: the file took only a part; that part is cut off again and the file is closed.
         """
-        if self._fault:
-            raise DiskError(self._fault, hint=HINT)
+        self._refuse_after_fault()
         if not self._open:
             raise StoreError(f"{self.path} is closed; nothing can be appended")
         before = self._last.sequence if self._last else 0
@@ -93,8 +92,8 @@ class RecordFile:
             with contextlib.suppress(OSError):  # if the part stays, the next opening cuts it off
                 os.ftruncate(self._file, self._end)
             self.close()
-            self._fault = f"{self.path} could not be written: {fault.strerror}."
-            raise DiskError(self._fault, hint=HINT) from fault
+            self._fault = DiskError(f"{self.path} could not be written: {fault.strerror}.", hint=HINT)
+            raise self._fault from fault
         for record in records:
             self._last = _mark(record, 0, self._end)
             self._end += len(record)
@@ -104,26 +103,31 @@ class RecordFile:
         """Force what was appended to the disk; does nothing if all of it is there.
 
         Raises:
-            DiskError: the disk did not take it, or somebody has deleted the file.
+            DiskError: the disk did not take it, or somebody has deleted the file; so it is from then on, whoever asks.
         """
         with self._syncing:  # whoever comes while another waits for the disk waits too, and finds it done
+            self._refuse_after_fault()  # also who waited meanwhile must not go on as if it were on the disk
             if self._synced or not self._open:
                 return
             self._synced = True  # what is appended from now on sets it back, and is synced by its own caller
             try:
                 getattr(os, "fdatasync", os.fsync)(self._file)  # macOS has no fdatasync
             except OSError as fault:
-                self._fault = f"{self.path} could not be written: {fault.strerror}."
-                raise DiskError(self._fault, hint=HINT) from fault
+                self._fault = DiskError(f"{self.path} could not be written: {fault.strerror}.", hint=HINT)
+                raise self._fault from fault
             if not os.fstat(self._file).st_nlink:  # else all would go on, and be written down for nobody
-                self._fault = f"{self.path} was deleted."
-                raise DiskError(self._fault)
+                self._fault = DiskError(f"{self.path} was deleted.")
+                raise self._fault
 
     def close(self) -> None:
         """Close the file, which lets another process write it; closing again does nothing."""
         if self._open:
             self._open = False
             os.close(self._file)
+
+    def _refuse_after_fault(self) -> None:
+        if self._fault is not None:
+            raise DiskError(self._fault.message, hint=self._fault.hint)
 
     def _lock(self) -> None:
         try:
@@ -238,16 +242,24 @@ def _intact(data: bytes, start: int, least: int, most: int | None = None) -> byt
 def _damaged(data: bytes, start: int, sequence: int) -> bool:
     """Tell a damaged record, with whole ones after it, from a torn last one, which may be cut off.
 
-    A record whose head is whole and that would reach beyond the file's end is torn: that is what a kill leaves.
-    Otherwise (power loss leaves zeros or rubbish) the rest is searched, so that nothing whole is ever cut off.
+    The rest is searched, so that nothing whole is ever cut off: power loss leaves zeros or rubbish. If a record's head is whole
+    and says that it reaches beyond the file's end, it is torn, which is what a kill leaves, or its length is what was damaged.
+    What a torn one holds may look like records; only what was written after a damaged one reaches to the very end.
     """
+    torn = False
     if start + _HEAD.size <= len(data):
         length, _, found = _HEAD.unpack_from(data, start)
-        if found == sequence + 1 and length <= _LONGEST_BODY and start + _HEAD.size + length > len(data):
-            return False
+        torn = found == sequence + 1 and length <= _LONGEST_BODY and start + _HEAD.size + length > len(data)
     most = sequence + len(data)
-    places = range(start, len(data) - _HEAD.size)
-    return any(_intact(data, at, sequence + 1, most) is not None for at in places)
+    found_at = (at for at in range(start, len(data) - _HEAD.size) if _intact(data, at, sequence + 1, most) is not None)
+    return any(not torn or _all_whole(data, at) for at in found_at)
+
+
+def _all_whole(data: bytes, start: int) -> bool:
+    """Tell whether from `start`, where a whole record begins, there are whole records to the end."""
+    _, _, sequence = _HEAD.unpack_from(data, start)
+    *_, end = (end for _, end in _records(data, start, sequence - 1))
+    return end == len(data)
 
 
 def _write_all(file: int, data: bytes) -> None:

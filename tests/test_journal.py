@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import StoreError, UsageError
+from orchestrator.errors import DiskError, StoreError, UsageError
 from orchestrator.journal import Journal, is_free, read_journal, state_in
 from orchestrator.model.events import Assigned, Event, Noticed, PlanEdited, RunStarted
 from orchestrator.model.finding import CheckResult
@@ -55,6 +55,21 @@ def test_damage_in_the_middle_is_said_and_nothing_is_cut_off(tmp_path: Path) -> 
     with pytest.raises(StoreError, match="is damaged at byte 8, and whole records follow"):
         Journal(path)
     assert path.read_bytes() == data
+
+
+def test_what_is_not_on_the_disk_is_never_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    journal.append(Noticed(text="one"))
+    journal.sync()
+    path.unlink()
+    journal.append(Noticed(text="two"))
+    for _ in range(2):  # whoever asks, whether he waited meanwhile or comes later
+        with pytest.raises(DiskError, match="was deleted"):
+            journal.sync()
+    with pytest.raises(DiskError, match="was deleted"):
+        journal.append(Noticed(text="three"))
+    journal.close()
 
 
 def test_one_process_writes_it(tmp_path: Path) -> None:

@@ -86,14 +86,28 @@ def test_damage_before_whole_records_is_an_error_and_nothing_is_cut(tmp_path: Pa
     ends = written(path, frames(8))
     data = path.read_bytes()
     for at in range(ends[3], ends[4]):
-        if at - ends[3] in (0, 1, 2, 3):
-            continue  # the length: then the record may reach past the end, which is what a kill leaves
-        damaged = bytearray(data)
-        damaged[at] ^= 0x10
-        path.write_bytes(damaged)
-        with pytest.raises(BoardError, match=f"damaged at byte {ends[3]}"):
-            FileLog(path)
-        assert path.read_bytes() == damaged
+        for bit in range(
+            8
+        ):  # also those of the length: then the record seems to reach past the end, as a torn one does
+            damaged = bytearray(data)
+            damaged[at] ^= 1 << bit
+            path.write_bytes(damaged)
+            with pytest.raises(BoardError, match=f"damaged at byte {ends[3]}"):
+                FileLog(path)
+            assert path.read_bytes() == damaged
+
+
+def test_a_torn_record_is_cut_off_whatever_it_holds(tmp_path: Path) -> None:
+    other, path = tmp_path / "other.log", tmp_path / "board.log"
+    inner = written(other, frames(8))
+    records = other.read_bytes()[inner[2] :]  # as if they followed the last whole one
+    ends = written(path, [*frames(2), Frame(topic="t", update=records + b"its end")])
+    whole = path.read_bytes()
+    begin = whole.index(records) - inner[2]
+    for cut in {*range(ends[2] + 1, ends[3])} - {begin + end for end in inner[3:]}:
+        path.write_bytes(whole[:cut])
+        assert reopened(path) == frames(2), f"cut at byte {cut}"
+        assert path.stat().st_size == ends[2]
 
 
 def test_a_board_has_one_writer(tmp_path: Path) -> None:
