@@ -46,7 +46,7 @@ def write_plan(
     text.write_text(plan_for(requirements, _AGENT, spec, attempts))
     loaded, own = load_plan(text), own_repository(repository, "HEAD", folder)
     name = f"architect-{secrets.token_hex(2)}"
-    code = execute(lambda recorder: begin_run(loaded, own, run=name, jobs=1, recorder=recorder))
+    code = execute(own, lambda recorder: begin_run(loaded, own, run=name, jobs=1, recorder=recorder))
     if code is not ExitCode.LANDED:
         click.echo(f"No plan was written. What was tried is in {folder}.", err=True)
         return code
@@ -62,7 +62,7 @@ def write_plan(
         return ExitCode.LANDED
     name = new_run_id(planned.plan.name, time.strftime("%Y-%m-%d"))
     slots = planned.plan.limits.jobs or os.cpu_count() or 1
-    return execute(lambda recorder: begin_run(planned, repository, run=name, jobs=slots, recorder=recorder))
+    return execute(repository, lambda recorder: begin_run(planned, repository, run=name, jobs=slots, recorder=recorder))
 
 
 def _place(repository: Repository) -> Path:

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -75,29 +75,21 @@ def run(
         folder, state = unfinished
         _offer(folder, state, loaded, plan)
         return execute(
+            repository,
             lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=loaded),
             heartbeat=heartbeat,
             publication=publication,
             as_json=as_json,
         )
     slots = jobs or loaded.plan.limits.jobs or os.cpu_count() or 1
-
-    def one_run(mode: Mode, run_id: str | None, *, as_json: bool) -> tuple[Report, bool]:
-        name = _checked_run_id(run_id) if run_id else new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
-        return seen_to_its_end(
-            lambda recorder: begin_run(
-                loaded, repository, run=name, jobs=slots, recorder=recorder, mode=mode, agent=agent
-            ),
-            heartbeat=heartbeat, publication=publication, as_json=as_json,
-        )  # fmt: skip
-
-    report, interrupted = one_run(mode, run_id, as_json=as_json)
-    if not interrupted and _falls_back(report, loaded):
-        if not as_json:
-            _told(report, interrupted=False, as_json=False)
-        click.echo("\nNothing has landed. As the plan says, one agent does all of it now.", err=as_json)
-        report, interrupted = one_run("sequential", None, as_json=as_json)
-    return _told(report, interrupted=interrupted, as_json=as_json)
+    name = _checked_run_id(run_id) if run_id else new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
+    return execute(
+        repository,
+        lambda recorder: begin_run(loaded, repository, run=name, jobs=slots, recorder=recorder, mode=mode, agent=agent),
+        heartbeat=heartbeat,
+        publication=publication,
+        as_json=as_json,
+    )
 
 
 @click.command(short_help="Go on with a run that was ended or killed.")
@@ -123,6 +115,7 @@ def resume(
     repository = open_repository(repo)
     folder = run_folder(repository, run) if run else _newest_open(repository, edited)
     return execute(
+        repository,
         lambda recorder: take_over_run(repository, folder, jobs=jobs, recorder=recorder, edited=edited, retry=retry),
         heartbeat=heartbeat,
         publication=publication,
@@ -131,11 +124,17 @@ def resume(
 
 
 def execute(
-    begin: Callable[[Recorder], Run], *, heartbeat: float = 5.0, publication: Publication | None = None,
-    as_json: bool = False,
+    repository: Repository, begin: Callable[[Recorder], Run], *, heartbeat: float = 5.0,
+    publication: Publication | None = None, as_json: bool = False,
 ) -> int:  # fmt: skip
-    """Begin a run and see it to its end, on the terminal; return the exit code."""
-    report, interrupted = seen_to_its_end(begin, heartbeat=heartbeat, publication=publication, as_json=as_json)
+    """Begin a run and see it to its end, and the one that follows if nothing came of it; return the exit code."""
+    how: Any = {"heartbeat": heartbeat, "publication": publication, "as_json": as_json}
+    report, interrupted = seen_to_its_end(begin, **how)
+    if not interrupted and (next_one := _fallback_of(repository, report)):
+        if not as_json:
+            _told(report, interrupted=False, as_json=False)
+        click.echo("\nNothing has landed. As the plan says, one agent does all of it now.", err=as_json)
+        report, interrupted = seen_to_its_end(next_one, **how)
     return _told(report, interrupted=interrupted, as_json=as_json)
 
 
@@ -164,12 +163,33 @@ def _told(report: Report, *, interrupted: bool, as_json: bool) -> int:
     return ExitCode.LANDED if report["status"] == "landed" else ExitCode.NOT_LANDED
 
 
-def _falls_back(report: Report, loaded: LoadedPlan) -> bool:
-    """Tell whether one agent is to do all of it now: the plan says so, and nothing of the work side by side has landed."""
-    return (
-        report["status"] == "failed" and report["mode"] == "worktree" and loaded.plan.fallback == "sequential"
-        and report["stopped"] is None
-    )  # fmt: skip
+def _fallback_of(repository: Repository, report: Report) -> Callable[[Recorder], Run] | None:
+    """Return how the run begins in which one agent does all that this one was to do; None if none is due, or it has begun.
+
+    All of that is asked of what is written down, since whoever was to begin it may have been killed.
+    """
+    from orchestrator.journal import read_journal, state_in
+    from orchestrator.model.decide import falls_back
+    from orchestrator.planfile import load_plan
+    from orchestrator.run import begin_run, new_run_id
+
+    def began(folder: Path) -> float:
+        return next(read_journal(folder / "journal"))[0]
+
+    folder = Path(report["folder"])
+    state = state_in(folder / "journal")
+    loaded = load_plan(folder / state.plan_folder / "plan.yaml")
+    if state.started is None or not falls_back(loaded.plan, state):
+        return None
+    for other, known in remembered(repository):
+        alone = known.started is not None and known.started.mode == "sequential"
+        if alone and known.plan_sha256 == loaded.sha256 and began(other) > began(folder):
+            return None
+    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"base": state.started.base}))
+    name = new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
+    return lambda recorder: begin_run(
+        loaded, repository, run=name, jobs=state.jobs, recorder=recorder, mode="sequential"
+    )
 
 
 def carry_out(begin: Callable[[Recorder], Run], recorder: Recorder, heartbeat: float = 5.0) -> tuple[Report, bool]:

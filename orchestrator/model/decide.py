@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Plan, Task
     from orchestrator.model.state import RunState
 
-__all__ = ["Action", "End", "Finish", "Land", "Start", "Stop", "decide", "verdict"]
+__all__ = ["Action", "End", "Finish", "Land", "Start", "Stop", "decide", "falls_back", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +126,9 @@ def verdict(state: RunState) -> RunStatus:
     if landed == len(state.tasks):
         return "landed"
     return "partial" if landed else "failed"
+
+
+def falls_back(plan: Plan, state: RunState) -> bool:
+    """Tell whether one agent is to do all of it now: the plan says so, and nothing of the work side by side has landed."""
+    side_by_side = state.started is not None and state.started.mode == "worktree"
+    return plan.fallback == "sequential" and side_by_side and not state.stopping and verdict(state) == "failed"

@@ -64,6 +64,23 @@ def test_it_follows_if_the_plan_says_so_and_nothing_has_landed(repo: Repo, tmp_p
     assert repo.show("a", "main") == repo.show("b", "main") == "x\n"
 
 
+@pytest.mark.parametrize("point", ["process-started:1", "report-written:1", "report-written:2"])
+def test_it_follows_if_it_was_killed_before_or_between_or_after(repo: Repo, tmp_path: Path, point: str) -> None:
+    steps = [{"run": "test $ORCH_TASK = whole"}, writes("a")]
+    plan = write_plan(
+        tmp_path / "p", [{"id": "A", "writes": ["a"], "attempts": 1, "steps": steps}], fallback="sequential"
+    )
+    killed = orch("run", plan, "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": point})
+    assert killed.code == -signal.SIGKILL, killed.out + killed.err
+    repo.git("switch", "-q", "-c", "elsewhere")
+    said = orch("resume", "r", cwd=repo.path)
+    again = orch("resume", "r", cwd=repo.path)
+    assert (said.code, again.code) == (1 if point == "report-written:2" else 0, 1), said.out + said.err
+    assert repo.show("a", "main") == "x\n"
+    runs = [folder for folder in (repo.path / ".git" / "orch").iterdir() if (folder / "journal").is_file()]
+    assert len(runs) == 2, "what has begun does not begin again"
+
+
 def test_it_does_not_follow_if_something_has_landed(repo: Repo, tmp_path: Path) -> None:
     tasks: list[dict[str, Any]] = [TASKS[0], {"id": "F", "writes": ["f"], "attempts": 1, "steps": [{"fail": "no"}]}]
     said = orch("run", write_plan(tmp_path / "p", tasks, fallback="sequential"), cwd=repo.path)
