@@ -119,7 +119,8 @@ def follow_journal(path: Path) -> Iterator[tuple[float, Event]]:
     for _ in itertools.chain([()], watch(path.parent, recursive=False, yield_on_timeout=True, rust_timeout=1000)):
         events = list(read_journal(path))
         yield from events[seen:]
-        if events[seen:] and isinstance(events[-1][1], RunEnded):
+        turns = [event for _, event in events if isinstance(event, RunEnded | Resumed)]
+        if events[seen:] and turns and isinstance(turns[-1], RunEnded):  # something may be noticed after that, too
             return
         seen = len(events)
 

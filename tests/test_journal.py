@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 import tempfile
 from dataclasses import fields
@@ -14,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import DiskError, StoreError, UsageError
-from orchestrator.journal import Journal, is_free, read_journal, state_in
-from orchestrator.model.events import Assigned, Event, Noticed, PlanEdited, RunStarted
+from orchestrator.journal import Journal, follow_journal, is_free, read_journal, state_in
+from orchestrator.model.events import Assigned, Event, Noticed, PlanEdited, Resumed, RunEnded, RunStarted
 from orchestrator.model.finding import CheckResult
 from orchestrator.model.state import RunState, fold
 
@@ -69,6 +70,22 @@ def test_what_is_not_on_the_disk_is_never_said_to_be(tmp_path: Path) -> None:
             journal.sync()
     with pytest.raises(DiskError, match="was deleted"):
         journal.append(Noticed(text="three"))
+    journal.close()
+
+
+def test_who_follows_a_run_hears_all_of_it_and_comes_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    ended = RunEnded(status="partial", commit="c", seconds=1)
+    journal = Journal(path)
+    first: list[Event] = [ended, Resumed(commit="c", jobs=1, pid=1), Noticed(text="goes on")]
+    for event in first:
+        journal.append(event)
+    following = follow_journal(path)
+    assert [event for _, event in itertools.islice(following, len(first))] == first
+    last: list[Event] = [ended, Noticed(text="a folder stays")]
+    for event in last:
+        journal.append(event)
+    assert [event for _, event in following] == last
     journal.close()
 
 
