@@ -31,7 +31,9 @@ def plans(draw: st.DrawFn) -> Plan:
     """Draw a plan: tasks, each with those before it that it needs."""
     names = NAMES[: draw(st.integers(1, len(NAMES)))]
     needs = {n: draw(st.lists(st.sampled_from(names[:i]), unique=True)) if i else [] for i, n in enumerate(names)}
-    return plan_of(needs, draw(st.integers(1, 3)), cost_usd=draw(st.none() | st.floats(0, 3)))
+    budgets = st.sampled_from(({}, {}, {"turns": 1}, {"wall": "2s"}))
+    more = {name: {"budget": draw(budgets)} for name in names}
+    return plan_of(needs, draw(st.integers(1, 3)), more=more, cost_usd=draw(st.none() | st.floats(0, 3)))
 
 
 def running(machine: RunMachine) -> bool:
@@ -82,11 +84,13 @@ class RunMachine(RuleBasedStateMachine):
         self.world = SimulatedRun(plan, contracts=contracts, policy=self.policy, rules=how, fits=fits)
         self.do(self.world.take_up, 2)
 
-    @precondition(lambda machine: not machine.world.running and not machine.world.over)
-    @rule(jobs=st.integers(1, 3), kill_in=st.none() | st.integers(0, 10))
-    def an_orchestrator_takes_it_up(self, jobs: int, kill_in: int | None) -> None:
-        self.world.kill_in = kill_in
-        self.do(self.world.take_up, jobs)
+    @precondition(lambda machine: not machine.world.running)
+    @rule(jobs=st.integers(1, 3), kill_in=st.none() | st.integers(0, 10), retry=st.booleans())
+    def an_orchestrator_takes_it_up(self, *, jobs: int, kill_in: int | None, retry: bool) -> None:
+        ended = self.world.state.ended
+        if not self.world.over or (retry and ended is not None and ended.status != "landed"):
+            self.world.kill_in = kill_in
+            self.do(self.world.take_up, jobs, retry=retry)
 
     @precondition(lambda machine: not machine.world.over)
     @rule(deeds=st.integers(1, 30))
@@ -163,6 +167,21 @@ class RunMachine(RuleBasedStateMachine):
     @rule(lost=st.integers(0, 20), forgotten=st.integers(0, 20))
     def the_power_fails(self, lost: int, forgotten: int) -> None:
         self.do(self.world.crash, lost=lost, forgotten=forgotten)
+
+    @precondition(lambda machine: machine.world.landing is not None)
+    @rule()
+    def somebody_pauses_or_goes_on(self) -> None:
+        self.do(self.world.pause)
+
+    @precondition(lambda machine: machine.world.landing is not None)
+    @rule(data=st.data())
+    def somebody_cancels_a_task(self, data: st.DataObject) -> None:
+        self.do(self.world.cancel, data.draw(st.sampled_from([task.id for task in self.world.plan.tasks])))
+
+    @precondition(running)
+    @rule()
+    def a_provider_takes_no_requests(self) -> None:
+        self.do(self.world.rest, "default")
 
     @precondition(running)
     @rule(moves=st.booleans())

@@ -15,12 +15,14 @@ from orchestrator.model import reconcile as recover
 from orchestrator.model.claims import GrantState
 from orchestrator.model.decide import verdict
 from orchestrator.model.outcome import OutcomeStatus
+from orchestrator.model.state import TaskStatus
 from tests.support.simulated_landing import Fits, SimulatedLanding, Verdict
 from tests.support.world import Ask, Commit, HandIn, Move, Policy, Routine, Seat, Waits, World
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from orchestrator.model.formats import Mode
     from orchestrator.model.plan import Plan
     from orchestrator.model.train_values import Rules
 
@@ -37,18 +39,24 @@ class Ending(Enum):
     STALLED = (OutcomeStatus.STALLED, "it is silent")
     STOPPED = (OutcomeStatus.STOPPED, "it was stopped")
     USELESS = (OutcomeStatus.FAILED, "there is no such program")
+    PUT_OFF = (OutcomeStatus.PUT_OFF, "its provider takes no requests")
 
 
-def started(plan: Plan, jobs: int = 2) -> happened.RunStarted:
+_REST = 10.0  # seconds for which a provider takes no requests
+
+
+def started(plan: Plan, jobs: int = 2, mode: Mode = "worktree") -> happened.RunStarted:
     """Return the first event of a run of a plan."""
     return happened.RunStarted(
-        run="r", plan="p", tasks=tuple(task.id for task in plan.tasks), plan_sha256="", mode="worktree", base="main",
+        run="r", plan="p", tasks=tuple(task.id for task in plan.tasks), plan_sha256="", mode=mode, base="main",
         commit="start", jobs=jobs, folder="/", pid=1,
     )  # fmt: skip
 
 
 class SimulatedRun(World):
     """One run, from its beginning over any number of crashes to its end."""
+
+    mode: Mode = "worktree"
 
     def __init__(self, plan: Plan, *, contracts: bool, policy: Policy, rules: Rules, fits: Fits) -> None:
         super().__init__(plan, policy)
@@ -70,21 +78,32 @@ class SimulatedRun(World):
         """Tell whether the driver is to be asked."""
         wall = self.plan.limits.wall
         timed_out = wall is not None and self.now - self.began >= wall and not self.state.stopping
-        return self.running and self.state.contracts is not None and (self.woken or timed_out)
+        rested = any(until <= self.now for until in self.resting.values())
+        return self.running and self.state.contracts is not None and (self.woken or timed_out or rested)
 
     # What the player lets happen.
 
-    def take_up(self, jobs: int) -> None:
-        """Begin the run, or take it over from whoever worked on it."""
+    def follow(self, before: SimulatedRun) -> None:
+        """Be the run in which one agent does all that another run came to nothing with, in the same repository."""
+        before.witness.followed()
+        self.mode = "sequential"
+        self.base, self.commits, self.checkout = before.base, before.commits, before.checkout
+        self.numbers, self.now, self.story = before.numbers, before.now, before.story
+        self.tell("nothing has landed: one agent does all of it")
+
+    def take_up(self, jobs: int, *, retry: bool = False) -> None:
+        """Begin the run, or take it over from whoever worked on it; with `retry` what had failed starts anew."""
         self.running, self.jobs, self.began = True, jobs, self.now
         self.agents_stop = self.gates_stop = False
         self.state = self.retold()
         self.tell(f"an orchestrator takes the run up with {jobs} jobs")
         if self.state.started is None:
-            self.emit(started(self.plan, jobs))
+            self.emit(started(self.plan, jobs, self.mode))
         else:
             self.emit(happened.Resumed(commit=self.base[-1].name, jobs=jobs, pid=1))
             self._reconcile()
+            if retry and (failed := self.state.with_status(TaskStatus.FAILED)):
+                self.emit(happened.Retried(tasks=tuple(failed)))
         if self.state.contracts is None:
             self.begin("the contracts", self._publish())
         else:
@@ -93,7 +112,12 @@ class SimulatedRun(World):
     def drive(self) -> None:
         """Ask what to do, and give the orders."""
         self.woken = False
-        for action in self.policy.decide(self.plan, self.state, jobs=self.jobs, seconds=self.now - self.began):
+        self.resting = {agent: until for agent, until in self.resting.items() if until > self.now}
+        seconds = self.now - self.began
+        orders = self.policy.decide(self.plan, self.state, jobs=self.jobs, seconds=seconds, resting=self.resting)
+        if not orders:
+            self.witness.nothing_ordered()
+        for action in orders:
             self.tell(f"  {action}")
             self.witness.ordered(action)
             if isinstance(action, to_do.Finish):
@@ -102,7 +126,7 @@ class SimulatedRun(World):
                 self.witness.finished()
                 return
             self._carry_out(action)
-        if not (self.woken or self.attempts or self.deeds):
+        if not (self.woken or self.attempts or self.deeds or self.state.paused or self.resting):
             self.witness.stuck()
 
     def go_on(self, routine: Routine, with_what: Ending | Verdict | Move | None = None) -> None:
@@ -125,6 +149,23 @@ class SimulatedRun(World):
         self.agents_stop = self.gates_stop = True
         if self.landing is not None:
             self.begin("the stop", self.landing.stop())
+
+    def pause(self) -> None:
+        """Let somebody want no more attempts to begin, or, if that is so already, want them to."""
+        self.emit(happened.Unpaused() if self.state.paused else happened.Paused())
+
+    def cancel(self, task: str) -> None:
+        """Let somebody want a task no more."""
+        now = self.state.tasks[task]
+        if not (now.unwanted or now.status.final):
+            self.emit(happened.CancelRequested(task=task))
+            if task in self.attempts:
+                self.attempts[task].unwanted = True
+
+    def rest(self, agent: str) -> None:
+        """Let an agent's provider take no requests for a while."""
+        self.tell(f"the provider of {agent} takes no requests")
+        self.resting[agent] = self.now + _REST
 
     def conclude(self, *, moves: bool = False) -> None:
         """End the run, whatever is under way (a second Ctrl-C); a move of the base branch in a thread may still be done."""
@@ -205,6 +246,7 @@ class SimulatedRun(World):
                     self.instant()
                     self.checkout = old
             case recover.CutOff(task, generation, attempt):
+                self.witness.cut_off(settlement)
                 if attempt is not None:
                     self._kept(task, generation)
                 self.refuse(task, generation, "cut short", stopped=True)
@@ -258,7 +300,14 @@ class SimulatedRun(World):
         status, against = ending.value
         self.emit(
             happened.AttemptEnded(
-                task=task, generation=generation, status=status, reason=against, seconds=1, cost_usd=0.5, turns=1
+                task=task,
+                generation=generation,
+                status=status,
+                reason=against,
+                seconds=1,
+                cost_usd=0.5,
+                turns=1,
+                tokens=10,
             )
         )
         yield Waits.TURN
@@ -266,7 +315,9 @@ class SimulatedRun(World):
         yield Waits.TURN
         routine.at_work = False
         if against:
-            stopped, final = ending is Ending.STOPPED, ending is Ending.USELESS
+            stopped, final = ending in {Ending.STOPPED, Ending.PUT_OFF}, ending is Ending.USELESS
+            if ending is Ending.PUT_OFF:
+                self.rest(self.plan.task(task).agent)
             self.refuse(task, generation, against, stopped=stopped, final=final)
             return
         work = f"work-{seat.number}"

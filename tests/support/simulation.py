@@ -13,7 +13,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.model.plan import Plan
+from orchestrator.model.state import TaskStatus
 from orchestrator.model.train_values import Rules, Slow
+from orchestrator.model.unsplit import unsplit
 from tests.support.simulated import Ending, SimulatedRun
 from tests.support.simulated_landing import Fits, Verdict
 from tests.support.witness import Broken
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Player", "plan_of", "rules_of", "simulate", "story_of"]
 
-_BOUND = 2000  # deeds; the longest of 10,000 runs takes 574
+_BOUND = 2000  # deeds; the longest of 10,000 runs takes 643
 _REAL = Policy()
 _BAD_ENDINGS = (
     Ending.LIED,
@@ -34,7 +36,9 @@ _BAD_ENDINGS = (
     Ending.TIMED_OUT,
     Ending.STALLED,
     Ending.USELESS,
+    Ending.PUT_OFF,
 )
+_ONE = {"cost_usd": 0.5, "tokens": 10, "turns": 1, "wall": 1.0}  # what one attempt uses
 _NEVER = {Waits.ANSWER}  # such a routine goes on when the board has answered
 _LATE = {*_NEVER, Waits.GATES, Waits.MOVE}
 _VERDICTS = (Verdict.PASSED, Verdict.PASSED, Verdict.FLAKED, Verdict.FAILED, Verdict.TIMED_OUT)
@@ -42,8 +46,11 @@ _BAD_VERDICTS = (*_VERDICTS, Verdict.NO_GATE, Verdict.FAULT)
 _FAULTS: dict[Waits, Verdict | Move] = {Waits.MERGE: Verdict.FAULT, Waits.MOVE: Move.IN_THE_WAY}
 
 
-def plan_of(needs: dict[str, list[str]], attempts: int | dict[str, int] = 2, **limits: Any) -> Plan:
-    """Return a plan of these tasks: each with those it needs."""
+def plan_of(
+    needs: dict[str, list[str]], attempts: int | dict[str, int] = 2, *, more: dict[str, dict[str, Any]] | None = None,
+    fallback: bool = False, **limits: Any,
+) -> Plan:  # fmt: skip
+    """Return a plan of these tasks: each with those it needs, and with `more` that it says."""
     tasks = tuple(
         {
             "id": name,
@@ -51,10 +58,14 @@ def plan_of(needs: dict[str, list[str]], attempts: int | dict[str, int] = 2, **l
             "needs": tuple(before),
             "attempts": attempts if isinstance(attempts, int) else attempts[name],
             "steps": ({"run": "true"},),
+            **(more or {}).get(name, {}),
         }
         for name, before in needs.items()
     )
-    return Plan.model_validate({"version": 1, "name": "p", "tasks": tasks, "limits": limits})
+    return Plan.model_validate({
+        "version": 1, "name": "p", "tasks": tasks, "limits": limits, "agents": {"other": {"kind": "script"}},
+        "fallback": "sequential" if fallback else "none",
+    })  # fmt: skip
 
 
 def random_plan(rng: random.Random) -> Plan:
@@ -67,7 +78,22 @@ def random_plan(rng: random.Random) -> Plan:
         limits["cost_usd"] = rng.choice((0.0, 1.0, 3.0))
     if rng.random() < 0.2:
         limits["wall"] = f"{rng.randint(1, 60)}s"
-    return plan_of(needs, {name: rng.randint(1, 3) for name in names}, **limits)
+    if rng.random() < 0.2:
+        limits.update(_some(rng, 6, "tokens", "turns"))
+    more: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for task in more.values():
+        if rng.random() < 0.2:
+            task["budget"] = _some(rng, 2, *_ONE)
+        if rng.random() < 0.3:
+            task["agent"] = "other"
+    attempts = {name: rng.randint(1, 3) for name in names}
+    return plan_of(needs, attempts, more=more, fallback=rng.random() < 0.5, **limits)
+
+
+def _some(rng: random.Random, most: int, *kinds: str) -> dict[str, Any]:
+    """Return a limit of one of these kinds, for at most so many attempts."""
+    kind, attempts = rng.choice(kinds), rng.randint(1, most)
+    return {kind: f"{attempts}s" if kind == "wall" else attempts * _ONE[kind]}
 
 
 def rules_of(plan: Plan, *, apart: int = 0, **more: int) -> Rules:
@@ -99,7 +125,7 @@ class Player:
         self.slow = 0.0  # how likely gates and moves must wait for all else, so that the merge train grows
         self.odd = 0.0  # how likely something happens that nobody asked for
         self.at_moves = 0.0  # how likely the orchestrator is cut off while it moves the base branch
-        self.crashes = self.interrupts = 0  # how many are left
+        self.crashes = self.interrupts = self.retries = 0  # how many are left
 
     @classmethod
     def of(cls, seed: int, policy: Policy) -> Player:
@@ -117,6 +143,7 @@ class Player:
         player.at_moves = rng.choice((0.0, 0.1, 0.5))
         player.crashes = rng.choice((0, 1, 2, 4))
         player.interrupts = rng.choice((0, 0, 1, 2, 4))
+        player.retries = rng.choice((0, 0, 1, 2))
         return player
 
     def play(self) -> None:
@@ -126,13 +153,27 @@ class Player:
             Broken: a promise of the run was broken, or it does not end.
         """
         for _ in range(_BOUND):
-            if self.world.over:
+            if self.world.over and not self._goes_on():
                 return
             self.step()
         raise Broken(f"the run does not end within {_BOUND} deeds")
 
+    def _goes_on(self) -> bool:
+        """Tell whether a run that is over is not the end: what failed is tried again, or one agent does it all."""
+        if self.retries and self.world.state.with_status(TaskStatus.FAILED):
+            return True
+        before = self.world
+        if not before.policy.falls_back(before.plan, before.state):
+            return False
+        plan = unsplit(before.plan)
+        self.world = SimulatedRun(
+            plan, contracts=before.contracts, policy=before.policy, rules=random_rules(self.rng, plan), fits=before.fits
+        )
+        self.world.follow(before)
+        return True
+
     def step(self) -> None:
-        """Do one deed; the run is not over."""
+        """Do one deed; the run is not over, or what failed is to be tried again."""
         world, rng = self.world, self.rng
         if world.running:
             world.now += rng.random()
@@ -141,7 +182,9 @@ class Player:
             if self.crashes and rng.random() < 0.8:
                 self.crashes -= 1
                 world.kill_in = rng.randrange(rng.choice((8, 80)))  # mostly while it settles
-            self._do(partial(world.take_up, rng.randint(1, 4)))
+            retry = self.retries > 0 and (world.over or rng.random() < 0.2)
+            self.retries -= retry
+            self._do(partial(world.take_up, rng.randint(1, 4), retry=retry))
 
     def _do(self, deed: Callable[[], None]) -> None:
         try:
@@ -170,6 +213,8 @@ class Player:
         due: list[Routine | Ask | HandIn | None] = [*world.mail]
         due += [r for r in (*world.attempts.values(), *world.deeds) if r.waits not in not_now]
         due += () if due else world.deeds
+        if world.state.paused and not due and not world.due:
+            return world.pause  # nothing else would go on any more
         if world.due or not due:
             due.append(None)
         chosen = due[int(rng.random() * len(due))]
@@ -184,7 +229,7 @@ class Player:
         world, rng = self.world, self.rng
         badly = rng.random() < self.fails
         if routine.waits is Waits.AGENT:
-            if world.agents_stop and rng.random() < 0.8:
+            if (world.agents_stop or routine.unwanted) and rng.random() < 0.8:
                 return Ending.STOPPED
             return rng.choice(_BAD_ENDINGS) if badly else Ending.DONE
         if routine.waits is Waits.GATES:
@@ -210,8 +255,13 @@ class Player:
         what = rng.random()
         if what < 0.2 and world.checkout == world.base[-1].name:
             return world.somebody_moves_base
-        if what < 0.5 and world.landing is not None and world.landing.gates:
+        if what < 0.4 and world.landing is not None and world.landing.gates:
             return partial(world.landing.tell, Slow(rng.choice(list(world.landing.gates))))
+        if what < 0.6 and world.landing is not None:  # what people say is heard once the contracts stand
+            said = rng.random()
+            if said < 0.2:
+                return partial(world.cancel, rng.choice(world.plan.tasks).id)
+            return world.pause if said < 0.6 else partial(world.rest, rng.choice(("default", "other")))
         return partial(world.mail.append, self._lie())
 
     def _lie(self) -> Ask | HandIn:

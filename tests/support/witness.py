@@ -15,6 +15,7 @@ from orchestrator.model.state import TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.model import reconcile as recover
     from orchestrator.model.claims import Grant
     from tests.support.simulated import SimulatedRun
     from tests.support.world import Commit, HandIn
@@ -52,12 +53,24 @@ class Witness:
                 )
                 _promise(self.counted(task) < self.allowed[task], f"{task} is started more often than the plan allows")
                 _promise(not world.state.stopping, f"{task} is started though the run is stopping")
+                _promise(not world.state.paused, f"{task} is started though the run is paused")
+                _promise(not self.unwanted(task), f"{task} is started, and somebody has cancelled it")
+                _promise(
+                    world.plan.task(task).agent not in world.resting, f"{task} is started, and its agent must rest"
+                )
+                over = self._run_is_used_up() or (self.failures(task) and self._used_up(task))
+                _promise(not over, f"{task} is started, and there is no budget left for it")
+                _promise(not self._has_work(task), f"{task} is started, and its finished work could land")
                 self._needs_are_there(task, "is started")
             case to_do.Land(task):
                 _promise(task not in self._in_train(), f"{task} is to land, and is landing already")
                 _promise(world.state.lands, f"{task} is to land though nothing more should")
-            case to_do.End(task):
+                _promise(not self.unwanted(task), f"{task} is to land, and somebody has cancelled it")
+                _promise(self._has_work(task), f"{task} is to land, and its work was refused")
+            case to_do.End(task, status):
                 _promise(task not in world.attempts, f"{task} is ended while an agent is at it")
+                cut_short = bool(world.state.stopping) and any(last.stopped for last in self.failures(task)[-1:])
+                _promise(status != "failed" or not cut_short, f"{task} is to fail, and was only stopped")
             case to_do.Finish():
                 under_way = [*world.attempts, *self._in_train()]
                 _promise(not under_way, f"the run is finished while {under_way} are under way")
@@ -185,13 +198,41 @@ class Witness:
         """Judge what is so when the orchestrator is killed."""
         _promise(self.world.state == self.world.retold(), "the journal tells another story than the state")
 
+    def cut_off(self, cut: recover.CutOff) -> None:
+        """Judge that what an attempt left is kept: only if its own agent had begun has it left anything."""
+        attempt = cut.attempt
+        _promise(attempt is None or attempt.generation == cut.generation, f"{cut.task} keeps what another attempt left")
+
     def settled(self) -> None:
         """Judge what is so once a run was taken over."""
-        world = self.world
+        world, now = self.world, self.world.state
+        _promise(
+            now.lands and not (now.stopping or now.paused or now.ended), "a run was taken up again, and does not go on"
+        )
         busy = world.state.with_status(TaskStatus.WORKING, TaskStatus.LANDING)
         _promise(not busy, f"{busy} are under way though nobody is at them")
         self._known_to_be_landed()
         _promise(world.checkout == world.base[-1].name, "a checkout was left where its branch is not")
+
+    def nothing_ordered(self) -> None:
+        """Judge that nothing is ordered: nobody starves, so whatever can begin has been let begin."""
+        world = self.world
+        unlanded = world.state.with_status(TaskStatus.SUBMITTED)
+        _promise(not unlanded, f"{unlanded} wait to land, and nobody lands them")
+        free = 0 if world.state.paused else world.jobs - len(world.attempts)
+        for task in world.plan.tasks:
+            now = world.state.tasks[task.id]
+            waits = now.status is TaskStatus.WAITING and task.agent not in world.resting
+            ready = waits and all(world.state.tasks[need].status is TaskStatus.LANDED for need in task.needs)
+            _promise(not (ready and free > 0), f"{task.id} could start, {free} places are free, and nobody starts it")
+
+    def followed(self) -> None:
+        """Judge that one agent begins to do all that the run was to do."""
+        world = self.world
+        _promise(not world.landed, f"one agent is to do it all, and {world.landed} have landed")
+        _promise(
+            world.mode == "worktree" and not world.state.stopping, "one agent is to do it all, and nobody wants that"
+        )
 
     def stuck(self) -> None:
         """Object: nothing is under way, nothing was ordered, and the run is not over."""
@@ -211,10 +252,12 @@ class Witness:
                 case TaskStatus.BLOCKED:
                     _promise(bool(lost), f"{task} is blocked, and all that it needs has landed")
                 case TaskStatus.CANCELLED:
-                    _promise(bool(world.state.stopping), f"{task} is cancelled, and nobody stopped the run")
+                    wanted = not world.state.stopping and not self.unwanted(task)
+                    _promise(not wanted, f"{task} is cancelled, and nobody wanted that")
                 case TaskStatus.FAILED:
                     _promise(not lost, f"{task} has failed, and {lost} did not land")
-                    used_up = self.counted(task) == self.allowed[task] or now.refusals[-1].final
+                    used_up = self.counted(task) == self.allowed[task] or self._used_up(task)
+                    used_up = used_up or any(failure.final for failure in self.failures(task)[-1:])
                     _promise(used_up, f"{task} has failed after {self.counted(task)} of {self.allowed[task]} attempts")
                 case other:
                     raise Broken(f"the run is over, and {task} is {other}")
@@ -226,13 +269,60 @@ class Witness:
 
     def counted(self, task: str) -> int:
         """Return how many attempts were refused for their work's sake, as the journal has it."""
-        refusals = (e for e in self.world.journal if isinstance(e, happened.Refused))
-        return sum(event.task == task and not event.stopped for event in refusals)
+        return sum(not event.stopped for event in self.failures(task))
+
+    def failures(self, task: str) -> list[happened.Refused]:
+        """Return the refusals that a task has met, as the journal has them, since it last began anew."""
+        met: list[happened.Refused] = []
+        for event in self.world.journal:
+            if isinstance(event, happened.Refused) and event.task == task:
+                met.append(event)
+            elif isinstance(event, happened.Retried) and task in event.tasks:
+                met.clear()
+        return met
+
+    def _has_work(self, task: str) -> bool:
+        """Tell whether the newest work of a task may land: it was handed in, and not refused since."""
+        ends = [
+            e for e in self.world.journal if isinstance(e, happened.Submitted | happened.Refused) and e.task == task
+        ]
+        return bool(ends) and isinstance(ends[-1], happened.Submitted)
+
+    def unwanted(self, task: str) -> bool:
+        """Tell whether somebody has cancelled a task, as the journal has it; who has it tried again wants it again."""
+        said = [
+            isinstance(event, happened.CancelRequested)
+            for event in self.world.journal
+            if (isinstance(event, happened.CancelRequested) and event.task == task)
+            or (isinstance(event, happened.Retried) and task in event.tasks)
+        ]
+        return bool(said) and said[-1]
+
+    def _used_up(self, task: str) -> bool:
+        """Tell whether attempts at a task have used up one of its budgets."""
+        budget, used = self.world.plan.task(task).budget, self._used(task)
+        return any(whole is not None and used[name] >= whole for name, whole in budget.model_dump().items())
+
+    def _run_is_used_up(self) -> bool:
+        limits, used = self.world.plan.limits.model_dump(include={"cost_usd", "tokens", "turns"}), self._used()
+        return any(whole is not None and used[name] > whole for name, whole in limits.items())
+
+    def _used(self, task: str | None = None) -> dict[str, float]:
+        """Return what all attempts have used, or those at one task, as the journal has it."""
+        ended = [e for e in self.world.journal if isinstance(e, happened.AttemptEnded) and task in {None, e.task}]
+        return {
+            "cost_usd": sum(e.cost_usd for e in ended),
+            "tokens": sum(e.tokens for e in ended),
+            "turns": sum(e.turns for e in ended),
+            "wall": sum(e.seconds for e in ended),
+        }
 
     def _in_train(self) -> list[str]:
         return [key.task for key in self.world.landing.waiting] if self.world.landing else []
 
     def _known_to_be_landed(self) -> None:
+        told = [event.task for event in self.world.journal if isinstance(event, happened.Landed)]
+        _promise(len(told) == len({*told}), f"each of {told} is said to have landed, and one of them twice")
         known = set(self.world.state.with_status(TaskStatus.LANDED))
         there = self.world.landed
         _promise(known == there, f"{sorted(known)} are said to have landed, and {sorted(there)} are on the base branch")

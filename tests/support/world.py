@@ -103,7 +103,7 @@ class HandIn:
 class Routine:
     """What goes on beside the driver: the attempt of a seat, or something that it takes to land.
 
-    It is `at_work` while an agent is, and `unwanted` once gates were told to stop.
+    It is `at_work` while an agent is, and `unwanted` once its gates or its agent were told to stop.
     """
 
     name: str
@@ -128,6 +128,7 @@ class Policy:
     begin: Callable[..., t.Train] = merge_train.begin
     step: Callable[[t.Rules, t.Train, t.Event], tuple[t.Train, tuple[t.Order, ...]]] = merge_train.step
     on_disk: Callable[[Sequence[Event]], int] = len
+    falls_back: Callable[[Plan, RunState], bool] = to_do.falls_back
 
 
 class World:
@@ -160,6 +161,7 @@ class World:
         ] = []  # what else goes on: the contracts' publication, and what the merge train ordered
         self.jobs = 1
         self.woken = False
+        self.resting: dict[str, float] = {}  # agents whose provider takes no requests, and until when
 
     def tell(self, text: str) -> None:
         """Add a line to the story, if anybody wants to read it."""
@@ -227,6 +229,7 @@ class World:
         self.kill_in = None
         self.attempts.clear()
         self.deeds.clear()
+        self.resting.clear()
 
     # The board.
 
