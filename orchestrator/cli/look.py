@@ -52,7 +52,9 @@ def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
     if over != "landed":
         given_up = {row["status"] for row in rows} <= {"landed", "failed", "blocked"}
         how = (
-            f"Try what has failed again: orch resume {folder.name} --retry"
+            "It ended before it began. Start it again with `orch run`."
+            if state.started is None
+            else f"Try what has failed again: orch resume {folder.name} --retry"
             if given_up
             else f"Go on with it: orch resume {folder.name}"
         )

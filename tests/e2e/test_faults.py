@@ -129,6 +129,16 @@ def test_a_run_whose_folder_is_deleted_lands_nothing_more(repo: Repo, tmp_path: 
     assert orch("run", write_plan(tmp_path / "q", tasks), "--run", "s", cwd=repo.path).code == 0
 
 
+def test_no_agent_begins_whose_beginning_is_not_on_the_disk(repo: Repo, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    steps = [{"run": f"echo once >> {begun}; rm {repo.path / '.git/orch/r/journal'}; false"}]
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["a"], "attempts": 3, "steps": steps}])
+    said = orch("run", plan, "--run", "r", cwd=repo.path)
+    assert (said.code, begun.read_text()) == (1, "once\n"), said.out + said.err
+    assert "journal was deleted." in said.err
+    assert "Traceback" not in said.out + said.err
+
+
 # Agents and gates that know no measure.
 
 

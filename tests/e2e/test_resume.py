@@ -63,6 +63,17 @@ def test_so_is_one_whose_worktrees_are_overlays(tmp_path: Path, monkeypatch: pyt
     assert violations(story) == []
 
 
+def test_a_run_that_was_killed_before_its_first_event_is_begun_anew(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "repo")
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["a"], "steps": [{"write": {"path": "a", "text": "x"}}]}])
+    killed = orch("run", plan, "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": "journal-append:1"})
+    assert killed.code == -signal.SIGKILL
+    told = orch("status", "r", cwd=repo.path).out
+    assert ("Start it again with `orch run`." in told, "--retry" in told) == (True, False), told
+    assert "ended before it began" in orch("resume", "r", cwd=repo.path).err
+    assert orch("run", plan, cwd=repo.path).code == 0
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.soak) for n in range(3, 20))])
 def test_a_run_killed_again_and_again_at_any_time_ends_as_if_undisturbed(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
