@@ -104,11 +104,21 @@ def read_journal(path: Path) -> Iterator[tuple[float, Event]]:
     """Yield each event with its time (seconds since the epoch); one that is only half there is left out.
 
     Raises:
-        StoreError: there is no such journal.
+        StoreError: there is no such journal, or another version of orch wrote it.
     """
     for body in read_records(path, _MAGIC, _KIND):
+        yield _decoded(path, body)
+
+
+def _decoded(path: Path, body: bytes) -> tuple[float, Event]:
+    try:
         data = json.loads(body)
-        yield data["at"], event_from_json(data)
+        return data["at"], event_from_json(data)
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path} has an event that this version of orch does not know",
+            hint="Another version wrote it. Use that one for this run.",
+        ) from error
 
 
 def follow_journal(path: Path) -> Iterator[tuple[float, Event]]:
@@ -134,11 +144,11 @@ def state_in(path: Path) -> RunState:
     """Return the state that a journal tells.
 
     Raises:
-        StoreError: there is no such journal.
+        StoreError: there is no such journal, or another version of orch wrote it.
     """
     state, bodies = _stored(path) or (RunState(), read_records(path, _MAGIC, _KIND))
     for body in bodies:
-        state = fold(state, event_from_json(json.loads(body)))
+        state = fold(state, _decoded(path, body)[1])
     return state
 
 

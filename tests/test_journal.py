@@ -19,6 +19,7 @@ from orchestrator.journal import Journal, follow_journal, is_free, read_journal,
 from orchestrator.model.events import Assigned, Event, Noticed, PlanEdited, Resumed, RunEnded, RunStarted
 from orchestrator.model.finding import CheckResult
 from orchestrator.model.state import RunState, fold
+from orchestrator.record_file import RecordFile
 
 
 def texts(path: Path) -> list[str]:
@@ -87,6 +88,30 @@ def test_who_follows_a_run_hears_all_of_it_and_comes_to_its_end(tmp_path: Path) 
         journal.append(event)
     assert [event for _, event in following] == last
     journal.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"at":1,"kind":"of-a-later-version"}',
+        b'{"at":1,"kind":"noticed","text":"x","more":1}',
+        b'{"at":1,"kind":"noticed"}',
+        b'{"kind":"noticed","text":"x"}',
+        b"[]",
+        b"no JSON",
+    ],
+)
+def test_what_another_version_wrote_is_said_and_left_alone(tmp_path: Path, body: bytes) -> None:
+    path = tmp_path / "journal"
+    closed_journal(path, 3)
+    file = RecordFile(path, b"orjrnal1", "journal")
+    file.append([body])
+    file.close()
+    whole = path.read_bytes()
+    for read in (state_in, Journal, lambda at: list(read_journal(at))):
+        with pytest.raises(StoreError, match="has an event that this version of orch does not know"):
+            read(path)
+    assert path.read_bytes() == whole
 
 
 def test_one_process_writes_it(tmp_path: Path) -> None:
