@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,3 +164,27 @@ def test_an_output_that_takes_nothing_does_not_end_the_run(tmp_path: Path) -> No
         done = subprocess.run([*ORCH, "run", plan], cwd=repo.path, stdout=full, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert report_of(repo)["status"] == "landed"
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which shows what is forced to the disk, is missing")
+def test_the_journal_is_on_the_disk_before_each_move_of_the_base(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "repo")
+    plan = write_plan(tmp_path / "p", [task("A"), task("B", needs=["A"])], contracts={"files": {"c.md": "Agreed.\n"}})
+    seen = tmp_path / "seen"
+    calls = ["strace", "-f", "-qq", "-y", "-e", "trace=write,fdatasync,fsync,rename,renameat,renameat2", "-s", "80"]
+    traced = subprocess.run(
+        [*calls, "-o", seen, *ORCH, "run", plan, "--run", "r"], cwd=repo.path, capture_output=True, check=False
+    )
+    if b"PTRACE" in traced.stderr or b"ptrace" in traced.stderr:
+        pytest.skip("nobody may be traced here")
+    assert traced.returncode == 0, traced.stderr
+    synced, moves = False, 0
+    for call in seen.read_text(errors="replace").splitlines():
+        if "/journal>" in call and "write(" in call and "base-moving" in call:
+            synced = False
+        elif "/journal>" in call and "sync(" in call:
+            synced = True
+        elif "rename" in call and '"' in call and call.count("refs/heads/main") == 2:
+            assert synced, call
+            moves, synced = moves + 1, False
+    assert moves == 3
