@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from orchestrator.files import delete, folder_id
 from orchestrator.folders import copy_folder, entries_of
 from orchestrator.git import change, query
 from orchestrator.git.parse import commit_time
+from orchestrator.git.repository import Repository
 from orchestrator.journal import is_free, read_journal
 from orchestrator.layers import Layers
 from orchestrator.model.events import RunStarted
@@ -33,19 +35,30 @@ from orchestrator.model.items import (
     why_not_landed,
 )
 from orchestrator.model.text import clean_text, printable
+from orchestrator.owned_folder import ARCHITECT, left_in, runs_below
+from orchestrator.worktrees_home import worktrees_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.git.command import Git
     from orchestrator.git.parse import Ref
-    from orchestrator.git.repository import Repository
     from orchestrator.model.items import Generation
 
-__all__ = ["branch_at", "differing_files", "find_items", "find_set_aside", "runs_found", "snapshots_of", "write_out"]
+__all__ = [
+    "branch_at",
+    "differing_files",
+    "find_items",
+    "find_plans_tried",
+    "find_set_aside",
+    "runs_found",
+    "snapshots_of",
+    "write_out",
+]
 
 _PARTS = {"snapshot": Kind.SNAPSHOT, "agent-commits": Kind.AGENT_COMMITS}
 _OURS = ("refs/heads/orch/", "refs/orch/")
+_NOT_OUT = "it was written, and `orch plan` was killed before it had copied it"
 
 
 def runs_found(repository: Repository, home: Path) -> set[str]:
@@ -144,6 +157,20 @@ def find_set_aside(repository: Repository) -> list[Item]:
         for place in sorted(git_dir.glob(f"{change.ASIDE}*"))
         if folder_id(place)
     ]  # fmt: skip
+
+
+def find_plans_tried(repository: Repository) -> list[tuple[Repository, list[Item]]]:
+    """Return what architects that were killed, or did not get it right, have left, each with the repository that they had."""
+    found = []
+    for folder in left_in(repository.runs_folder, ARCHITECT):
+        runs = [run.name for run in runs_below(folder)]
+        if not runs:
+            continue  # killed before an agent was asked
+        own = Repository.open(runs_below(folder)[0].parents[1])
+        where = str(own.common_dir)
+        items = find_items(own, worktrees_home(own), runs)
+        found.append((own, [replace(i, repository=where, why=_NOT_OUT if i.landed else i.why) for i in items]))
+    return found
 
 
 def snapshots_of(own: Git, item: Item) -> list[str]:

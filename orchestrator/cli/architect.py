@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +14,7 @@ from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from orchestrator.git.repository import Repository
 
@@ -33,25 +32,16 @@ def write_plan(
         PlanError: the agent cannot be started.
         UsageError: there is nothing to plan for, or the folder is taken.
     """
-    from orchestrator.architect import bring_plan, own_repository, plan_for, refuse_taken
+    from orchestrator.architect import refuse_taken
     from orchestrator.cli.overview import overview
     from orchestrator.cli.running import execute
-    from orchestrator.files import delete
     from orchestrator.planfile import load_plan
     from orchestrator.run import begin_run, new_run_id
 
     refuse_taken(out)  # before an agent is paid for
-    folder = Path(tempfile.mkdtemp(prefix=".architect-", dir=_place(repository)))
-    text = folder / "plan.yaml"
-    text.write_text(plan_for(requirements, _AGENT, spec, attempts))
-    loaded, own = load_plan(text), own_repository(repository, "HEAD", folder)
-    name = f"architect-{secrets.token_hex(2)}"
-    code = execute(own, lambda recorder: begin_run(loaded, own, run=name, jobs=1, recorder=recorder))
+    code, files = _written(repository, requirements, spec, attempts, out)
     if code is not ExitCode.LANDED:
-        click.echo(f"No plan was written. What was tried is in {folder}.", err=True)
         return code
-    files = bring_plan(own, out)
-    delete(folder)
     click.echo(f"\n{out}: {', '.join(files)}\n")
     planned = load_plan(out / "plan.yaml")
     click.echo("\n".join(overview(planned)))
@@ -63,6 +53,31 @@ def write_plan(
     name = new_run_id(planned.plan.name, time.strftime("%Y-%m-%d"))
     slots = planned.plan.limits.jobs or os.cpu_count() or 1
     return execute(repository, lambda recorder: begin_run(planned, repository, run=name, jobs=slots, recorder=recorder))
+
+
+def _written(
+    repository: Repository, requirements: str, spec: Mapping[str, Any], attempts: int, out: Path
+) -> tuple[int, list[str]]:
+    """Let an agent write a plan into `out`; return the exit code of its run, and the names of the files."""
+    from orchestrator.architect import bring_plan, own_repository, plan_for
+    from orchestrator.cli.running import execute
+    from orchestrator.files import delete
+    from orchestrator.owned_folder import ARCHITECT, owned_folder
+    from orchestrator.planfile import load_plan
+    from orchestrator.run import begin_run
+
+    with owned_folder(ARCHITECT, _place(repository)) as folder:
+        text = folder / "plan.yaml"
+        text.write_text(plan_for(requirements, _AGENT, spec, attempts))
+        loaded, own = load_plan(text), own_repository(repository, "HEAD", folder)
+        name = f"architect-{secrets.token_hex(2)}"
+        code = execute(own, lambda recorder: begin_run(loaded, own, run=name, jobs=1, recorder=recorder))
+        if code is not ExitCode.LANDED:
+            click.echo(f"No plan was written. What was tried is in {folder}; `orch recover` lists it.", err=True)
+            return code, []
+        files = bring_plan(own, out)
+        delete(folder)
+        return code, files
 
 
 def _place(repository: Repository) -> Path:

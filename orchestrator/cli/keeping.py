@@ -38,7 +38,7 @@ def recover(
     repo: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """List what RUN (default: every run) has left that did not land, or bring one item of it back. Nothing is removed."""
-    from orchestrator.recoverable import find_items, find_set_aside
+    from orchestrator.recoverable import find_items, find_plans_tried, find_set_aside
     from orchestrator.worktrees_home import worktrees_home
 
     if to is not None and branch is not None:
@@ -52,7 +52,8 @@ def recover(
     unlanded = [item for item in found if landed_too or not item.landed]
     found = unlanded if name is None else _named(repository, found, name)
     if to is None and branch is None:
-        _list(repository, found, as_json=as_json)
+        tried = find_plans_tried(repository) if run is None and task is None and name is None else []
+        _list([(repository, found), *tried], as_json=as_json)
     else:
         _bring_back(repository, _the_one(found, name), to, branch, as_json=as_json)
 
@@ -120,7 +121,7 @@ def _bring_back(repository: Repository, item: Item, to: Path | None, branch: str
     say([done, *(f"Left out, since it is no file, folder or link: {printable(path)}" for path in left_out)])
 
 
-def _list(repository: Repository, items: Sequence[Item], *, as_json: bool) -> None:
+def _list(found: Sequence[tuple[Repository, Sequence[Item]]], *, as_json: bool) -> None:
     from orchestrator.recoverable import differing_files, snapshots_of
 
     rows = [
@@ -129,6 +130,7 @@ def _list(repository: Repository, items: Sequence[Item], *, as_json: bool) -> No
             "files": differing_files(repository, item), "snapshots": len(snapshots_of(repository.own, item)) or None,
             "why": item.why, "commit": item.commit or None, "folder": item.folder or None, "command": item.command,
         }
+        for repository, items in found
         for item in items
     ]  # fmt: skip
     say([json.dumps({"items": rows})] if as_json else _lines(rows) if rows else ["There is nothing to bring back."])
@@ -155,7 +157,7 @@ def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def clean(*, run: str | None, dry_run: bool, repo: Path | None, as_json: bool) -> None:
     """Remove branches, refs and worktrees of RUN (default: of every run) as far as all in them is proved to be elsewhere."""
     from orchestrator import cleaning
-    from orchestrator.recoverable import find_items, find_set_aside
+    from orchestrator.recoverable import find_items, find_plans_tried, find_set_aside
     from orchestrator.worktrees_home import worktrees_home
 
     repository = open_repository(repo)
@@ -165,6 +167,8 @@ def clean(*, run: str | None, dry_run: bool, repo: Path | None, as_json: bool) -
     ours = [name for name in runs if name not in spared]
     items = find_items(repository, home, ours) + ([] if run else find_set_aside(repository))
     verdicts = cleaning.clean(repository, home, ours, items, dry_run=dry_run, templates=run is None)
+    if run is None:
+        verdicts += [_kept_plan(own) for own, _ in find_plans_tried(repository)]
     if as_json:
         gone = [{"run": verdict.run, "name": verdict.name} for verdict in verdicts if not verdict.why]
         alone = [{"run": name, "name": name, "why": why} for name, why in spared.items()]
@@ -172,6 +176,14 @@ def clean(*, run: str | None, dry_run: bool, repo: Path | None, as_json: bool) -
         say([json.dumps({"removed": gone, "kept": [*alone, *stays]})])
         return
     say(_verdict_lines(verdicts, spared, dry_run=dry_run))
+
+
+def _kept_plan(own: Repository) -> Verdict:
+    from orchestrator.cleaning import Verdict
+
+    folder = own.common_dir.parent
+    why = f"what an `orch plan` wrote there may be nowhere else; `orch recover` lists it, or delete it yourself: rm -r {folder}"
+    return Verdict(run="", name=str(folder), why=why)
 
 
 def _verdict_lines(verdicts: Sequence[Verdict], spared: Mapping[str, str], *, dry_run: bool) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -31,24 +30,25 @@ def probe_agent(repository: Repository, name: str, plan: Path | None, seconds: f
         PlanError: the plan is not valid, or the agent cannot be started here.
     """
     from orchestrator.files import delete
+    from orchestrator.owned_folder import PROBE, owned_folder
 
     spec, sources = _spec_of(name, plan)
     repository.runs_folder.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".probe-", dir=repository.runs_folder))
-    for file, content in sources.items():
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_bytes(content)
-    kept = False
-    try:
-        found, transcripts = _probed_in(folder, name, spec, seconds)
-        if as_json:
-            say([json.dumps({"probe": {**asdict(found), "passed": found.passed}})])
-        else:
-            kept = not found.passed
-            say([*found.lines(), *([f"What it did: {transcripts}"] if kept else [])])
-    finally:
-        if not kept:
-            delete(folder)
+    with owned_folder(PROBE, repository.runs_folder) as folder:
+        for file, content in sources.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(content)
+        kept = False
+        try:
+            found, transcripts = _probed_in(folder, name, spec, seconds)
+            if as_json:
+                say([json.dumps({"probe": {**asdict(found), "passed": found.passed}})])
+            else:
+                kept = not found.passed
+                say([*found.lines(), *([f"What it did: {transcripts}"] if kept else [])])
+        finally:
+            if not kept:
+                delete(folder)
     return ExitCode.LANDED if found.passed else ExitCode.NOT_LANDED
 
 

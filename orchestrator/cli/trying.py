@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from orchestrator.cli.common import open_repository
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orchestrator.compare.judge import Judge
     from orchestrator.compare.series import Series
     from orchestrator.compare.series_folder import SeriesFolder
@@ -58,12 +61,10 @@ def try_out(
     from orchestrator.compare.judge import open_judge, refuse_another
     from orchestrator.compare.series import Series
     from orchestrator.compare.series_folder import opened
-    from orchestrator.files import delete
     from orchestrator.git.command import Git
     from orchestrator.plan_of_run import agents_for, in_mode
 
-    work = Path(tempfile.mkdtemp(prefix="orch-compare-"))  # in no repository, and not the user's
-    try:
+    with _work_folder() as work:
         source = _source(plan, simulation, repo, seed, work)
         slots = jobs or (source.loaded.plan.limits.jobs or os.cpu_count() or 1,)
         for mode in modes:
@@ -84,8 +85,23 @@ def try_out(
                 click.echo(f"The trials so far are in {folder.rows}. The same command goes on.", err=True)
                 raise KeyboardInterrupt
             return folder.rows
-    finally:
-        delete(work)
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """Lend a folder in no repository, and not the user's; those that killed comparisons have left go first."""
+    from orchestrator.owned_folder import COMPARISON, delete_left, delete_with_runs, left_in, owned_folder
+
+    above = Path(tempfile.gettempdir())
+    for left in left_in(above, COMPARISON):
+        why = delete_left(left)
+        done = f"it could not be removed: {why}" if why else "removed"
+        click.echo(f"{left}: left by an `orch compare` that was killed; {done}.", err=True)
+    with owned_folder(COMPARISON, above) as work:
+        try:
+            yield work
+        finally:
+            delete_with_runs(work)
 
 
 def _source(plan: Path | None, simulation: Path | None, repo: Path | None, seed: int, work: Path) -> Source:
@@ -109,6 +125,7 @@ def _made(series: Series, source: Source, folder: SeriesFolder, work: Path, judg
 
     from orchestrator.compare.judge import judge_trials, text_of_task
     from orchestrator.compare.series import make_trials
+    from orchestrator.orphans import adopting
 
     def tell(line: str) -> None:
         click.echo(line, err=True)
@@ -125,7 +142,8 @@ def _made(series: Series, source: Source, folder: SeriesFolder, work: Path, judg
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup orch compare`
                 asyncio.get_running_loop().add_signal_handler(number, on_signal)
-        await make_trials(series, source, folder, work, stop=stop, tell=tell)
+        async with adopting():  # the agents of a trial whose own orch is killed are ended with it
+            await make_trials(series, source, folder, work, stop=stop, tell=tell)
         if judge is not None and not stop.is_set():
             await judge_trials(judge, text_of_task(source.loaded.plan), folder, stop=stop, tell=tell)
         return not stop.is_set()

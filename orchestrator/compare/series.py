@@ -15,7 +15,7 @@ from orchestrator.compare.measuring import measured, why_failed, written
 from orchestrator.compare.trials import Trial
 from orchestrator.compare.type_errors import type_errors
 from orchestrator.errors import OrchestratorError
-from orchestrator.files import delete
+from orchestrator.owned_folder import delete_with_runs
 from orchestrator.process import Ladder, clean_environment, run_group
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Made:
 
 async def _trial(source: Source, slot: Slot, folder: Path, stop: asyncio.Event) -> _Made | None:
     """Make one trial; return what came of it, or None if it was cut off."""
-    delete(folder)
+    delete_with_runs(folder)
     plan, repository = source.make(folder, slot.run)
     report, why = await _run(plan, repository, slot, folder, stop)
     if stop.is_set():
@@ -141,7 +141,7 @@ async def _trial(source: Source, slot: Slot, folder: Path, stop: asyncio.Event) 
         task=source.loaded.plan.name, mode=slot.mode, run=max(slot.run, 0), agents=slot.agents, seed=source.seed_of(slot.run),
         position=max(slot.position, 0), simulated=source.simulated, coupling=source.coupling, **fields,
     )  # fmt: skip
-    delete(folder)
+    delete_with_runs(folder)
     models = {model for task in report.get("tasks", ()) if (model := task.get("model"))}
     return _Made(trial=trial, models=models, files=files)
 

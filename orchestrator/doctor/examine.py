@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from orchestrator.doctor.locks import stale_locks
+from orchestrator.doctor.owned import left_by_commands
 from orchestrator.doctor.runs import left_by_runs, left_refs, orphaned_processes, set_aside
 from orchestrator.doctor.scene import look_around
 from orchestrator.doctor.worktrees import worktree_leftovers
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from orchestrator.git.repository import Repository
 
 __all__ = ["Found", "Outcome", "examine"]
+
+
+_SORTS = (
+    orphaned_processes, stale_locks, worktree_leftovers, left_by_runs, left_refs, set_aside, left_by_commands,
+)  # fmt: skip
 
 
 class Outcome(StrEnum):
@@ -63,7 +69,7 @@ def examine(repository: Repository, home: Path | None, *, dry_run: bool) -> Iter
     Processes come first, since they hold what follows; each sort is looked for after the one before it was repaired.
     """
     scene = look_around(repository, home)
-    for find in (orphaned_processes, stale_locks, worktree_leftovers, left_by_runs, left_refs, set_aside):
+    for find in _SORTS:
         for leftover in list(find(scene)):
             yield _settle(leftover, dry_run=dry_run)
 

@@ -95,7 +95,7 @@ class Scene:
 
     def run(self, name: str) -> KnownRun:
         """Return a run by its name, also one of which there is nothing here."""
-        return self.runs.get(name) or KnownRun(name=name, folder=self.repository.runs_folder / name)
+        return self.runs.get(name) or _known(self.repository.runs_folder / name, name)
 
 
 def look_around(repository: Repository, home: Path | None) -> Scene:
@@ -105,13 +105,14 @@ def look_around(repository: Repository, home: Path | None) -> Scene:
     return Scene(repository=repository, home=home, runs={name: _known(repository.runs_folder / name) for name in names})
 
 
-def _known(folder: Path) -> KnownRun:
-    journal = folder / "journal"
+def _known(folder: Path, name: str = "") -> KnownRun:
+    """Look at the folder of a run; the name of one in a repository of a probe's or an architect's own is longer."""
+    journal, name = folder / "journal", name or folder.name
     if not journal.is_file():
-        return KnownRun(name=folder.name, folder=folder)
+        return KnownRun(name=name, folder=folder)
     if not is_free(journal):
-        return KnownRun(name=folder.name, folder=folder, worked_on=True)
+        return KnownRun(name=name, folder=folder, worked_on=True)
     try:
-        return KnownRun(name=folder.name, folder=folder, state=state_in(journal))
+        return KnownRun(name=name, folder=folder, state=state_in(journal))
     except StoreError as error:
-        return KnownRun(name=folder.name, folder=folder, fault=error.message)
+        return KnownRun(name=name, folder=folder, fault=error.message)

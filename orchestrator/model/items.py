@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -74,7 +75,8 @@ class Item:
     """One thing that was left and could be brought back: what a ref points at, or what a folder holds.
 
     `name` tells it from the others of its run; `start` is the commit that the attempt began from, empty if that is not known;
-    `when` is in seconds since the epoch. Set-aside files belong to no generation.
+    `when` is in seconds since the epoch. Set-aside files belong to no generation. `repository` is where it is, if that is none of
+    the user's: the one in which an architect worked.
     """
 
     generation: Generation | None
@@ -87,6 +89,7 @@ class Item:
     commit: str = ""
     folder: str = ""
     start: str = ""
+    repository: str = ""
 
     @property
     def run(self) -> str:
@@ -97,8 +100,9 @@ class Item:
     def command(self) -> str:
         """The command that brings it back."""
         place = f"{self.run}/{re.sub('[/~]', '-', self.name)}".lstrip("/")
-        how = f"--branch recovered/{place}" if self.ref else f"--to recovered/{place}"
-        return " ".join(word for word in ("orch recover", self.run, "--item", self.name, how) if word)
+        how = f"--branch recovered/{place}" if self.ref and not self.repository else f"--to recovered/{place}"
+        where = f"--repo {shlex.quote(self.repository)}" if self.repository else ""
+        return " ".join(word for word in ("orch recover", self.run, "--item", self.name, how, where) if word)
 
 
 def is_run_name(name: str) -> bool:
