@@ -36,7 +36,7 @@ from orchestrator.snapshots import Snapshots
 from orchestrator.text.door import SharedDoor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from orchestrator.board.seat import Seat
     from orchestrator.context import RunContext
@@ -131,8 +131,8 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
         async with context.worktrees.attempt(
             this.name, this.commit, context.boundary(task.id).scope, disk=context.loaded.plan.worktree.disk
         ) as space:
-            async with _heartbeats(this, space):
-                outcome = await _work(this, space, seat)
+            async with _heartbeats(this, space) as keep:
+                outcome = await _work(this, space, seat, keep)
             try:
                 captured, commit = await take_in(this, space, outcome)
             except (GitError, WorkspaceError) as error:
@@ -160,8 +160,8 @@ async def attempt(context: RunContext, task: Task, state: TaskState, generation:
 
 
 @asynccontextmanager
-async def _heartbeats(this: Attempt, space: Workspace) -> AsyncIterator[None]:
-    """Take snapshots of the worktree now and then, for as long as the agent works."""
+async def _heartbeats(this: Attempt, space: Workspace) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Take snapshots of the worktree now and then, for as long as the agent works; lend what takes one at once."""
 
     async def tell(taken: Snapshot) -> None:
         if taken.commit is not None:
@@ -178,7 +178,7 @@ async def _heartbeats(this: Attempt, space: Workspace) -> AsyncIterator[None]:
     over = asyncio.Event()
     beats = asyncio.create_task(snapshots.keep_taking(this.context.heartbeat, over, tell))
     try:
-        yield
+        yield partial(snapshots.take_now, tell)
     finally:
         over.set()
         await beats
@@ -202,7 +202,7 @@ async def _seat(this: Attempt) -> AsyncIterator[Seat]:
         hub.drop(this.name, reason="the attempt is over")
 
 
-async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
+async def _work(this: Attempt, space: Workspace, seat: Seat, keep: Callable[[], Awaitable[None]]) -> Outcome:
     """Let the agent work, and say so."""
     context, task = this.context, this.task
     agent = context.agents[task.agent]
@@ -228,7 +228,7 @@ async def _work(this: Attempt, space: Workspace, seat: Seat) -> Outcome:
                 apply_patch=space.apply_patch, on_process=this.note_process, access=context.access_of(this.name),
                 changed=lambda: asyncio.to_thread(_any_change, space), confinement=confinement, governor=context.governor,
                 boundary=context.boundary(task.id), desk_of=partial(_desk_at, this, space),
-                shared=SharedDoor(hub=context.hub, attempt=this.name, card=TaskCard.of(task)),
+                shared=SharedDoor(hub=context.hub, attempt=this.name, card=TaskCard.of(task)), keep=keep,
             )  # fmt: skip
             outcome = await set_up_and_work(agent, assignment, space, context.loaded.plan.worktree, this.remark)
             transcript.write("outcome", status=outcome.status.value, reason=outcome.reason)

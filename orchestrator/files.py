@@ -89,14 +89,20 @@ def write_in(folder: Path, path: str, content: bytes) -> None:
     """Write a file in a folder, which keeps its mode; a link that stands there is replaced, as git does.
 
     Raises:
-        Elsewhere: it would be written outside.
+        Elsewhere: it would be written outside, or something stands there that is no ordinary file.
         OSError: it cannot be written.
     """
     place = place_in(folder, path)
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_symlink():
         place.unlink()
-    place.write_bytes(content)
+    elif place.exists() and not place.is_file():
+        raise Elsewhere(f"{path} is no ordinary file")
+    # A pipe is opened without waiting for its reader. The file is never empty, should a kill come between.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(place, flags, 0o666), "wb") as file:
+        file.write(content)
+        file.truncate()
 
 
 def open_new(path: Path) -> IO[bytes]:

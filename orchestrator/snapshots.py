@@ -61,7 +61,7 @@ class Snapshots:
     """The newest snapshot, at first the commit that the attempt started from."""
     tree: TreeId
     _bytes: int = 0
-    _full: bool = False
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _said: set[str] = field(default_factory=set)
 
     @classmethod
@@ -85,11 +85,15 @@ class Snapshots:
                 await asyncio.wait_for(stop.wait(), pause)
                 return
             started = time.monotonic()
-            async with no_gc(self.git_folder):
-                taken = await asyncio.to_thread(self._try)
-            if taken:
-                await tell(taken)
+            await self.take_now(tell)
             pause = max(every, (time.monotonic() - started) / _SHARE)
+
+    async def take_now(self, tell: Callable[[Snapshot], Awaitable[None]]) -> None:
+        """Look at once; `tell` hears of the snapshot if anything has changed, and of what is wrong, once."""
+        async with self._one_at_a_time, no_gc(self.git_folder):
+            taken = await asyncio.to_thread(self._try)
+        if taken:
+            await tell(taken)
 
     def _try(self) -> Snapshot | None:
         said = ""

@@ -106,9 +106,9 @@ class Assignment:
     also in `briefing_file`; `sources` are the plan's own files that script steps name; `on_process` is told of each process
     that is started; `stop` is set when it must end politely; `access` are variables by which its programs find the board's
     tools; `changed` tells whether any file differs from what the worktree began with; `governor` knows which providers take no
-    requests now; `confinement` is what all programs are
-    started with; `boundary` is what the task may write as the attempt begins; `shared` are its shared files, in mode crdt,
-    and `desk_of` gives whoever sits at the board for a part of it a desk; `ports` are free ones that no other attempt has.
+    requests now; `confinement` is what all programs are started with; `boundary` is what the task may write as the attempt
+    begins; `shared` are its shared files, in mode crdt, and `desk_of` gives whoever sits at the board for a part of it a desk;
+    `keep` takes a snapshot of the worktree at once; `ports` are free ones that no other attempt has.
     """
 
     run_folder: Path
@@ -133,6 +133,7 @@ class Assignment:
     boundary: Boundary
     shared: SharedDoor
     desk_of: Callable[[Seat], Desk]
+    keep: Callable[[], Awaitable[None]]
     ports: tuple[int, ...] = ()
 
 

@@ -66,7 +66,21 @@ class Session:
     _running: dict[asyncio.Task[Done | None], Part] = field(default_factory=dict)
 
     async def write(self) -> Outcome:
-        """Let all parts be written, and what does not fit together be mended; the files are left as they are to land."""
+        """Let all parts be written, and what does not fit together be mended; the files are left as they are to land.
+
+        Meanwhile they are put into the worktree again and again, where they outlive a kill.
+        """
+        writing = asyncio.create_task(self._write())
+        try:
+            while not writing.done():
+                self.observer.mirror(self.assignment.folder)
+                await asyncio.wait({writing}, timeout=_LOOK)
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        return writing.result()
+
+    async def _write(self) -> Outcome:
         self._open = {part.id: part for part in self.parts}
         if (outliner := self.plan.crdt.outliner) is not None:
             await self._outline(outliner)
@@ -122,7 +136,6 @@ class Session:
                 del self._running[task]
                 if (found := task.result()) is not None:
                     self.done.append(found)
-            self.observer.mirror(self.assignment.folder)
 
     def _begin(self) -> None:
         """Begin what can be begun, in the plan's order."""
@@ -181,6 +194,8 @@ class Session:
             reason = outcome.reason
             if outcome.status is OutcomeStatus.STOPPED or self._stopped:
                 break  # what it has written so far is kept with the attempt
+            self.observer.mirror(self.assignment.folder)
+            await self.assignment.keep()  # what goes now, `orch recover` brings back
             for path in self.observer.files:
                 self.observer.take_back(path, agent_author(writer), part.marker if path == part.path else None)
             self.assignment.transcript.write("part-failed", part=part.id, writer=writer, reason=reason)

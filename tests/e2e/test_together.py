@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 
@@ -117,6 +117,9 @@ def test_what_a_writer_that_failed_wrote_goes_and_another_takes_its_part(repo: R
     assert "def two(" not in kept, kept
     assert "# TODO:two The second" in kept
     assert repo.show("app.py", "main") == BASE
+    (left,) = [item for item in orch("recover", "--json", cwd=repo.path).json["items"] if item["kind"] == "snapshot"]
+    assert orch(*shlex.split(left["command"])[1:], cwd=repo.path).code == 0
+    assert "def two(" in repo.show("app.py", left["command"].split()[-1])  # though no heartbeat came between
 
 
 def test_todos_of_an_outline_are_found_and_written(repo: Repo, tmp_path: Path) -> None:
@@ -167,6 +170,25 @@ def test_a_plan_that_does_not_fit_is_refused(
     plan = write_plan(tmp_path / "p", tasks, agents=agents)
     said = orch("run", plan, "--mode", "crdt", cwd=repo.path)
     assert (said.code, words in said.err) == (2, True), said.err
+
+
+def test_what_was_being_written_when_it_was_killed_is_listed_and_brought_back(repo: Repo, tmp_path: Path) -> None:
+    slow = task(*part("one", stream(ONE, rate=2)), *part("two", stream(TWO)), *part("three", stream(THREE)))
+    plan = write_plan(tmp_path / "p", [slow])
+    process = start_orch("run", plan, "--mode", "crdt", "--run", "r", "--heartbeat", "0.1", cwd=repo.path)
+    home = Path(os.environ["HOME"]) / ".local/state/orch"
+    while not any("def on" in place.read_text() for place in home.glob("*/r/whole.gen-1/app.py")):
+        assert process.poll() is None, process.communicate()
+    while "+def on" not in repo.git("log", "--all", "-p", "--format=", "--", "app.py"):
+        assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate(timeout=60)
+    items = {item["kind"]: item for item in orch("recover", "--json", cwd=repo.path).json["items"]}
+    assert set(items) == {"snapshot", "kept folder"}
+    for item in items.values():
+        assert orch(*shlex.split(item["command"])[1:], cwd=repo.path).code == 0
+    assert "def on" in repo.show("app.py", items["snapshot"]["command"].split()[-1])
+    assert "def on" in (repo.path / items["kept folder"]["command"].split()[-1] / "app.py").read_text()
 
 
 def test_what_was_written_when_it_was_stopped_is_kept(repo: Repo, tmp_path: Path) -> None:

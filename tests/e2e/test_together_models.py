@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.fake_model import FakeModel
-from tests.support.orch import Said, orch, write_plan
+from tests.support.orch import Said, orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ def block(words: str) -> str:
     return f'<xcrdt_code_output crdtPosition="{{position}}">\n{words}\n</xcrdt_code_output>'
 
 
+CURSOR = {"name": "cursor", "input": {"path": "app.py", "where": "end"}}
+
+
 def run(repo: Repo, tmp_path: Path, more: dict[str, Steps]) -> Said:
-    cursor = {"name": "cursor", "input": {"path": "app.py", "where": "end"}}
     stories: dict[str, Steps] = {  # the first that fits counts
         **more,
-        "# Your part: Outline": [{"call": cursor}, {"say": block(OUTLINE), "calls": [DONE]}, {"say": "Done."}],
+        "# Your part: Outline": [{"call": CURSOR}, {"say": block(OUTLINE), "calls": [DONE]}, {"say": "Done."}],
         **{
             f"# Your part: return the {name}": [{"say": block(body), "calls": [DONE], "pace": 200}, {"say": "Done."}]
             for name, body in BODIES.items()
@@ -119,3 +121,19 @@ def test_what_does_not_fit_together_is_mended_by_the_reconciler(repo: Repo, tmp_
     assert said.code == 0, said.out + said.err
     assert "duplicate-declaration" in asked
     assert repo.show("app.py", "main").count("def one") == 1
+
+
+def test_an_outline_that_is_being_written_outlives_a_kill(repo: Repo, tmp_path: Path) -> None:
+    stories: dict[str, Steps] = {"# Your part: Outline": [{"call": CURSOR}, {"say": block(OUTLINE), "pace": 20}]}
+    agents = {"m": {"kind": "anthropic", "model": "claude-sonnet-5-5"}}
+    tasks = [{"id": "app", "writes": ["app.py"], "prompt": "Write it.", "agent": "m"}]
+    with FakeModel({"story": stories}) as fake:
+        plan = write_plan(tmp_path / "p", tasks, agents=agents, crdt={"outliner": "m"})
+        env = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": fake.url("story")}
+        process = start_orch("run", plan, "--mode", "crdt", "--run", "r", "--heartbeat", "0.1", cwd=repo.path, env=env)
+        while "+def one" not in repo.git("log", "--all", "-p", "--format=", "--", "app.py"):
+            assert process.poll() is None, process.communicate()
+        process.kill()
+        process.communicate(timeout=60)
+    (left,) = [item for item in orch("recover", "--json", cwd=repo.path).json["items"] if item["kind"] == "snapshot"]
+    assert "def one" in repo.show("app.py", left["commit"])

@@ -88,7 +88,7 @@ class Room:
             transcript=self.transcripts.enter_context(Transcript(self.folder / f"{name}.jsonl")), apply_patch=unused,
             on_process=unused, stop=asyncio.Event(),
             access={}, changed=unused, governor=Governor(tell=lambda _text: None), confinement=unused, boundary=unused,
-            shared=unused, desk_of=unused,
+            shared=unused, desk_of=unused, keep=unused,
         )  # fmt: skip
         part = Part(
             id=name, task="t", title=name, prompt="Count.", agent="m", names=(name,), marker=f"# TODO:{name}", path=PATH
