@@ -256,9 +256,9 @@ class Candidates:
 def forget_candidates(context: RunContext) -> None:
     """Let go of all candidates of a run: those that a kill has left, too."""
     own = context.repository.own
-    for ref in query.refs(own, f"refs/orch/{context.run}/candidate"):
+    for ref in query.refs(own, _ref(context.run)):
         change.delete_ref(own, ref.name, ref.id)
 
 
-def _ref(run: str, task: str) -> str:
-    return f"refs/orch/{run}/candidate/{task}"
+def _ref(run: str, task: str = "") -> str:
+    return f"refs/orch/{run}/_candidate/{task}"  # no task is called so: what is below its name is its snapshots

@@ -117,18 +117,20 @@ class Snapshots:
         refuse_another_folder(folder, self.identity)
         refuse_what_git_cannot_take(folder, self.submodules)
         listed = ignored_but_listed(self.files, self.scope)
-        changed = [path for path in query.unstaged_files(self.files) if not path.endswith("/")]
-        withheld = remarks_on(folder, [*changed, *listed])
+        changed = query.unstaged_files(self.files)
+        withheld = {path: "it is a repository of its own" for path in changed if path.endswith("/")}
+        withheld |= remarks_on(folder, [path for path in (*changed, *listed) if path not in withheld])
         remarks = self._new_remarks({path: f"{path} is left out of snapshots: {why}" for path, why in withheld.items()})
         wanted = {path for path in (*changed, *listed) if path not in withheld}
         if not self._fits(folder, wanted):
-            remarks += self._new_remarks({"full": "its snapshots have reached their limit; no more are taken"})
+            full = f"its snapshots have reached their limit of {_MOST_BYTES >> 20} MiB; no more are taken"
+            remarks += self._new_remarks({"full": f"{full}, but what it has at its end is"})
             wanted = set()
-        commit = self._write(sorted(wanted), listed=bool(listed)) if wanted else None
+        commit = self._write(sorted(wanted)) if wanted else None
         return Snapshot(commit=commit, files=len(wanted), remarks=remarks) if commit or remarks else None
 
-    def _write(self, paths: list[str], *, listed: bool) -> CommitId | None:
-        change.stage(self.files, paths, ignored_too=listed)
+    def _write(self, paths: list[str]) -> CommitId | None:
+        change.stage(self.files, paths)
         tree = change.write_tree(self.files)
         if tree == self.tree:
             return None

@@ -296,7 +296,7 @@ def stage_everything(git: Git, listed: Sequence[str] = ()) -> TreeId:
     """Put the work tree's files, as they are, into this git's index and return their tree; of the ignored ones only `listed`."""
     git.run("add", "--all")
     if listed:
-        stage(git, listed, ignored_too=True)
+        stage(git, listed)
     return write_tree(git)
 
 
@@ -309,15 +309,14 @@ def write_tree(git: Git) -> TreeId:
     return TreeId(git.text("write-tree"))
 
 
-def stage(git: Git, paths: Sequence[str], *, ignored_too: bool = False) -> None:
-    """Put these paths of the work tree, as they are or are gone, into this git's index.
+def stage(git: Git, paths: Sequence[str]) -> None:
+    """Put these paths of the work tree, as they are or are gone, into this git's index, ignored or not.
 
     Raises:
-        GitError: one is neither there nor in the index, or is ignored and that was not asked for.
+        GitError: one is neither there nor in the index.
     """
-    force = ("--force",) if ignored_too else ()
     names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    git.run("add", "--all", *force, "--pathspec-from-file=-", "--pathspec-file-nul", stdin=names)
+    git.run("add", "--all", "--force", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=names)
 
 
 def apply_patch(git: Git, patch: bytes) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from tests.support.repos import Repo, make_repo
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable, Iterator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
@@ -57,6 +60,24 @@ def finish(tmp_path: Path, process: subprocess.Popen[bytes]) -> str:
     (tmp_path / "go").touch()
     out, err = process.communicate(timeout=60)
     return (out + err).decode()
+
+
+@contextmanager
+def opens_of(*files: Path) -> Iterator[Callable[[], int]]:
+    """Lend what tells how often one of these files was opened since it was asked last, as the system says (inotify)."""
+    libc = ctypes.CDLL(None)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    for file in files:
+        assert libc.inotify_add_watch(watch, os.fsencode(file), 0x20) > 0  # IN_OPEN
+
+    def opened() -> int:
+        try:
+            return len(os.read(watch, 65536)) // 16  # an event of a file has no name, and so 16 bytes
+        except BlockingIOError:
+            return 0
+
+    yield opened
+    os.close(watch)
 
 
 def test_changed_and_untracked_files_are_kept_and_the_agents_index_is_not_touched(tmp_path: Path) -> None:
@@ -100,15 +121,15 @@ def test_a_worktree_deleted_by_hand_costs_a_heartbeat_and_not_the_work(tmp_path:
 
 def test_a_killed_run_whose_worktree_is_gone_still_has_the_snapshot(tmp_path: Path) -> None:
     once = "test $ORCH_GENERATION = 2 && { mkdir src; echo done > src/a; exit 0; }; mkdir src; echo half > src/a"
-    repo, process = started(tmp_path, once)
+    repo, process = started(tmp_path, once, id="candidate")  # as one of our own refs might be called
     wait_for_snapshot(repo, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    shutil.rmtree(worktree())
+    shutil.rmtree(worktree("candidate.gen-1"))
     (tmp_path / "go").touch()
     said = orch("resume", "r", *BEAT, cwd=repo.path)
     assert said.code == 0, said.out + said.err
-    assert (repo.show("src/a", REF), repo.show("src/a")) == ("half\n", "done\n")
+    assert (repo.show("src/a", REF.replace("/A/", "/candidate/")), repo.show("src/a")) == ("half\n", "done\n")
     assert orch("doctor", cwd=repo.path).code == 0
 
 
@@ -142,6 +163,40 @@ def test_secrets_and_large_files_are_left_out_of_snapshots_and_spoken_of(tmp_pat
     ):
         assert f"A: src/{name} is left out of snapshots: {why}" in said
         assert f"A: src/{name} is taken in, though {why}" in said
+
+
+def test_after_a_limit_no_more_snapshots_are_taken_and_that_is_told(tmp_path: Path) -> None:
+    repo, process = started(tmp_path, "mkdir src; git init -q src/own; echo a > src/a")
+    (taken,) = wait_for_snapshot(repo, process)
+    wait_for_line(process.stdout, "A: src/own/ is left out of snapshots: it is a repository of its own")
+    (tmp_path / "many").mkdir()
+    for number in range(33):  # more than 512 MiB, that take no room
+        with (tmp_path / f"many/{number}").open("wb") as file:
+            file.truncate(16 << 20)
+    (tmp_path / "many").rename(worktree() / "src/many")
+    wait_for_line(process.stdout, "A: its snapshots have reached their limit of 512 MiB; no more are taken")
+    for name in ("own", "many"):
+        shutil.rmtree(worktree() / "src" / name)
+    (worktree() / "src/b").write_text("b")
+    said = finish(tmp_path, process)
+    assert process.returncode == 0, said
+    assert repo.git("rev-parse", REF) == taken["commit"]
+    assert set(repo.files("main")) == {"README.txt", "src/a", "src/b"}
+
+
+def test_a_file_that_has_not_changed_is_not_opened_again(tmp_path: Path) -> None:
+    script = "mkdir -p src dist; for f in src/a dist/a; do echo one > $f; touch -d yesterday $f; done"
+    repo, process = started(tmp_path, script, ignore="dist/\n", writes=["src/**", "dist/**"])
+    wait_for_snapshot(repo, process)
+    with opens_of(worktree() / "src/a", worktree() / "dist/a") as opened:
+        (worktree() / "src/b").write_text("two\n")
+        wait_for_snapshot(repo, process, 2)
+        assert opened() == 0
+        (worktree() / "dist/a").write_text("three\n")
+        wait_for_snapshot(repo, process, 3)
+        assert opened() > 0
+    finish(tmp_path, process)
+    assert repo.show("dist/a", REF) == "three\n"
 
 
 @pytest.mark.parametrize(
