@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Implementation, Task
     from orchestrator.model.train_values import Item
 
-__all__ = ["Candidates", "Merged", "forget_candidates"]
+__all__ = ["Candidates", "Merged", "candidate_ref", "forget_candidates"]
 
 _WORTH = 8  # items one behind the other; for fewer, a merge each costs less than a pack
 _AHEAD = 200  # items built at once, so that the first need not wait long
@@ -108,7 +108,7 @@ class Candidates:
             return Merged(onto=CommitId(onto), commit=None, tree=merged.tree, conflicts=merged.conflicts)
         commit = self._commit(self._context.loaded.plan.task(item.task), merged.tree, onto, item.commit)
         if self._held:
-            own, ref = self._context.repository.own, _ref(self._context.run, item.task)
+            own, ref = self._context.repository.own, candidate_ref(self._context.run, item.task)
             change.move_ref(own, ref, commit, query.resolve(own, ref))
         return Merged(onto=CommitId(onto), commit=commit, tree=merged.tree)
 
@@ -248,7 +248,7 @@ class Candidates:
 
     def let_go(self, task: str) -> None:
         """Hold a task's candidate no more: it has landed, or is not wanted."""
-        own, ref = self._context.repository.own, _ref(self._context.run, task)
+        own, ref = self._context.repository.own, candidate_ref(self._context.run, task)
         if self._held and (held := query.resolve(own, ref)):
             change.delete_ref(own, ref, held)
 
@@ -256,9 +256,10 @@ class Candidates:
 def forget_candidates(context: RunContext) -> None:
     """Let go of all candidates of a run: those that a kill has left, too."""
     own = context.repository.own
-    for ref in query.refs(own, _ref(context.run)):
+    for ref in query.refs(own, candidate_ref(context.run)):
         change.delete_ref(own, ref.name, ref.id)
 
 
-def _ref(run: str, task: str = "") -> str:
+def candidate_ref(run: str, task: str = "") -> str:
+    """Return the ref that holds a task's candidate; without a task, what those of a run begin with."""
     return f"refs/orch/{run}/_candidate/{task}"  # no task is called so: what is below its name is its snapshots

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.candidate import candidate_ref
 from orchestrator.effects import reached
 from orchestrator.errors import StoreError, WorkspaceError
 from orchestrator.files import delete, folder_id
@@ -25,7 +26,7 @@ from orchestrator.journal import is_free, state_in
 from orchestrator.layers import Layers
 from orchestrator.model.items import generation_of_ref, held_by_one, redundant, unfinished
 from orchestrator.model.text import printable
-from orchestrator.worktrees import Worktrees
+from orchestrator.worktrees import Worktrees, is_gate_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -107,7 +108,8 @@ def clean(
                 for item in of_run:
                     why = busy or _clean_item(repository, item, proof, dry_run=dry_run)
                     verdicts.append(Verdict(run=run, name=item.name, why=why))
-    gone = {item.folder for item, verdict in zip(items, verdicts, strict=True) if item.folder and not verdict.why}
+        gone = {item.folder for item, verdict in zip(items, verdicts, strict=True) if item.folder and not verdict.why}
+        verdicts += _clean_candidates(repository, runs, proof, dry_run=dry_run)
     verdicts += _clean_homes(home, runs, items, gone, dry_run=dry_run)
     idle = Layers(repository, home / "none").clear(keep_newest=False, dry_run=dry_run) if templates else ()
     return [*verdicts, *(Verdict(run="", name=str(place), why="") for place in idle)]
@@ -119,7 +121,7 @@ def _clean_item(repository: Repository, item: Item, proof: _Proof, *, dry_run: b
         return f"nobody can tell whether they are elsewhere; bring them back with `{item.command}`"
     if not item.ref:
         return _clean_folder(repository, item, proof, dry_run=dry_run)
-    return proof.why.get(item.ref, "") or ("" if dry_run else _delete_ref(repository.own, item, proof))
+    return proof.why.get(item.ref, "") or ("" if dry_run else _delete_ref(repository.own, item.ref, item.commit, proof))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +202,29 @@ def _ways_out(item: Item) -> str:
     return f"bring it back with `{item.command}`, or delete it yourself: git update-ref -d {item.ref} {item.commit}"
 
 
-def _delete_ref(own: Git, item: Item, proof: _Proof) -> str:
+def _delete_ref(own: Git, ref: str, commit: str, proof: _Proof) -> str:
     """Delete a ref that may go, as long as all that vouches for it is there; return why it was not, or an empty text."""
     if not _still_there(own, proof.staying):
         return "refs were moved back or deleted meanwhile; run `orch clean` again"
-    return "" if change.delete_ref(own, item.ref, item.commit) else "it was moved or deleted meanwhile"
+    return "" if change.delete_ref(own, ref, commit) else "it was moved or deleted meanwhile"
+
+
+def _clean_candidates(
+    repository: Repository, runs: Iterable[str], proof: _Proof, *, dry_run: bool
+) -> Iterator[Verdict]:
+    """Remove what the merge trains of killed runs held, if all in it is elsewhere."""
+    own = repository.own
+    for run in runs:
+        with _held(repository, run) as busy:
+            for ref in query.refs(own, candidate_ref(run)):
+                count = len(_contents(own, {"": ref.id}, proof.staying.values())[""])
+                why = (
+                    f"{_nowhere_else(count)}; delete it yourself: git update-ref -d {ref.name} {ref.id}"
+                    if count
+                    else ""
+                )
+                why = busy or why or ("" if dry_run else _delete_ref(own, ref.name, ref.id, proof))
+                yield Verdict(run=run, name=ref.name, why=why)
 
 
 def _still_there(own: Git, staying: Mapping[str, str]) -> bool:
@@ -314,7 +334,12 @@ def _clean_homes(
             continue
         inside = [str(path) for path in place.iterdir()]
         for path in sorted({*inside} - known):
-            yield Verdict(run=run, name=path, why="it is no worktree of an attempt")
+            why = (
+                "gates ran there; `orch doctor` removes it"
+                if is_gate_folder(path)
+                else "it is no worktree of an attempt"
+            )
+            yield Verdict(run=run, name=path, why=why)
         if set(inside) <= set(gone):
             with suppress(OSError):  # somebody has put something there
                 if not dry_run:

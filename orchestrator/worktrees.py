@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -45,7 +46,12 @@ _GATE = "gate-"  # and a number that nobody can know before; an attempt's folder
 FolderId = tuple[int, int]
 _TIGHT = 5 << 30  # bytes; with less free, what is deleted at the end otherwise is deleted at once
 
-__all__ = ["Worktrees"]
+__all__ = ["Worktrees", "is_gate_folder"]
+
+
+def is_gate_folder(folder: str | Path) -> bool:
+    """Tell by its name whether gates ran in a folder; nothing in it is anybody's work."""
+    return re.fullmatch(rf"{_GATE}[0-9]+", Path(folder).name) is not None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,7 +183,7 @@ class Worktrees:
     async def discard_gates(self) -> None:
         """Remove every folder in which gates of this run ran."""
         for folder in self._home.glob(f"{_GATE}*"):
-            if folder.name.removeprefix(_GATE).isdigit():
+            if is_gate_folder(folder):
                 await self.discard(folder.name)
 
     def leftovers(self) -> list[str]:

@@ -15,7 +15,8 @@ from orchestrator.files import delete, folder_id
 from orchestrator.git import change, query
 from orchestrator.layers import Layers
 from orchestrator.model.items import generation_of_folder
-from orchestrator.worktrees import Worktrees
+from orchestrator.orphans import processes_in
+from orchestrator.worktrees import Worktrees, is_gate_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def worktree_leftovers(scene: Scene) -> Iterator[Leftover]:
     if scene.home is not None:
         for run in scene.quiet:
             yield from _unmounted(Layers(scene.repository, scene.home / run.name), run)
-            yield from _folders(scene.home / run.name, run)
+            yield from _folders(scene, scene.home / run.name, run)
 
 
 def _drafts(repository: Repository) -> Iterator[Leftover]:
@@ -151,7 +152,7 @@ def _mount(layers: Layers, folder: Path) -> str:
     return "an overlay cannot be mounted here; what its agent changed is where the file in it says" if failed else ""
 
 
-def _folders(home: Path, run: KnownRun) -> Iterator[Leftover]:
+def _folders(scene: Scene, home: Path, run: KnownRun) -> Iterator[Leftover]:
     """Yield the folders of a run's worktrees; those of a run that can be resumed are needed for that, and are not told of."""
     if folder_id(home) is None:
         return
@@ -161,12 +162,27 @@ def _folders(home: Path, run: KnownRun) -> Iterator[Leftover]:
                 kind=Kind.TRASH, name=str(place), what="a worktree that was being deleted when orch was killed",
                 deed="removed", repair=run.alone(partial(_remove_trash, place)),
             )  # fmt: skip
+        elif folder_id(place) is not None and not run.cut_off and is_gate_folder(place):
+            worktrees = Worktrees(scene.repository, home, run.folder / "indexes", lambda _text: None)
+            yield Leftover(
+                kind=Kind.TRASH, name=str(place), what=f"a folder in which gates of the run {run.name} ran", deed="removed",
+                repair=run.alone(partial(_remove_gate_folder, worktrees, place)),
+            )  # fmt: skip
         elif folder_id(place) is not None and not run.cut_off:
             yield Leftover(
                 kind=Kind.FOLDER, name=str(place),
                 what=f"a worktree of the run {run.name}, which may hold work that is nowhere else",
                 advice=f"`orch recover {run.name}` brings it back; `orch clean {run.name}` removes what is kept elsewhere.",
             )  # fmt: skip
+
+
+def _remove_gate_folder(worktrees: Worktrees, place: Path) -> str:
+    if working := processes_in(place.resolve()):
+        return f"process {working[0].pid} works there"
+    asyncio.run(worktrees.discard(place.name))
+    with suppress(OSError):  # it holds another worktree
+        place.parent.rmdir()
+    return f"not all of {place} could be deleted" if os.path.lexists(place) else ""
 
 
 def _remove_trash(place: Path) -> str:

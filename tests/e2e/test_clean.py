@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -221,6 +222,26 @@ def test_a_folder_that_was_about_to_be_removed_and_an_unknown_one_are_judged_ali
     assert list(home_of_run.iterdir()) == [unknown]
     unknown.rmdir()
     assert clean(repo) == ([str(home_of_run)], {})
+
+
+def test_of_a_run_that_has_vanished_nothing_is_left_for_ever(repo: Repo, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path / "p", [task("A", "echo a > A.txt", "A.txt")], gates=[{"name": "g", "run": "true"}])
+    killed = orch("run", plan, "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": "base-move"})
+    assert killed.code == -signal.SIGKILL
+    shutil.rmtree(repo.path / ".git/orch/r")
+    candidate, branch = "refs/orch/r/_candidate/A", "refs/heads/orch/r/A/gen-1"
+    assert set(repo.git("for-each-ref", "--format=%(refname)").split()) == {candidate, branch, "refs/heads/main"}
+    left = {
+        each["name"].rpartition("/")[2]: each["outcome"]
+        for each in orch("doctor", "--json", cwd=repo.path).json["found"]
+    }
+    assert {outcome for name, outcome in left.items() if name.startswith("gate-")} == {"repaired"}
+    repo.git("merge", "--quiet", branch)
+    gone, kept = clean(repo)
+    assert (candidate in gone, kept) == (True, {})
+    assert repo.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert orch("doctor", "--json", cwd=repo.path).json["found"] == []
+    assert not [path for path in home().rglob("*") if path.is_file()]
 
 
 def test_set_aside_files_stay(repo: Repo) -> None:
