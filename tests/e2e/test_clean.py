@@ -8,17 +8,21 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orchestrator import cleaning
 from orchestrator.git.repository import Repository
+from orchestrator.model.items import Item
 from orchestrator.recoverable import find_items
 from orchestrator.worktrees_home import worktrees_home
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.orch import Said, orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
@@ -328,6 +332,31 @@ def test_a_ref_that_was_moved_since_it_was_looked_at_stays(repo: Repo) -> None:
     repo.git("update-ref", ref, commit(repo, {"x": "only\n"}, repo.head()))
     (verdict,) = cleaning.clean(repository, home(), ["r"], items, dry_run=False)
     assert (verdict.name, verdict.why) == ("A/gen-1/snapshot", "it was moved or deleted meanwhile")
+    assert repo.show("x", ref) == "only\n"
+
+
+class _SeenTwice(list[Item]):
+    """Items; whoever goes through them for the second time, as when the proof is made, does so after something was done."""
+
+    def __init__(self, items: list[Item], deed: Callable[[], object]) -> None:
+        super().__init__(items)
+        self._looks, self._deed = 0, deed
+
+    def __iter__(self) -> Iterator[Item]:
+        self._looks += 1
+        if self._looks == 2:
+            self._deed()
+        return super().__iter__()
+
+
+def test_a_ref_stays_if_what_vouched_for_it_has_gone_since(repo: Repo) -> None:
+    ref, only = "refs/orch/r/A/gen-1/snapshot", commit(repo, {"x": "only\n"}, repo.head())
+    repo.git("update-ref", ref, only)
+    repo.git("branch", "mine", only)
+    repository = Repository.open(repo.path)
+    items = _SeenTwice(find_items(repository, home(), ["r"]), lambda: repo.git("branch", "-D", "mine"))
+    (verdict,) = cleaning.clean(repository, home(), ["r"], items, dry_run=False)
+    assert verdict.why == "refs were moved back or deleted meanwhile; run `orch clean` again"
     assert repo.show("x", ref) == "only\n"
 
 
