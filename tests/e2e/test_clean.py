@@ -275,6 +275,10 @@ def test_runs_that_go_on_are_left_alone(repo: Repo, tmp_path: Path, number: int)
     why = "B was cancelled and can still land" if number == signal.SIGINT else "it has not ended"
     assert kept == {"r": f"{why}; `orch resume r` goes on with it"}
     assert f"left alone: r: {why}" in orch("clean", cwd=repo.path).out
+    repository = Repository.open(repo.path)
+    items = find_items(repository, home(), ["r"])  # as if it had been taken up since it was asked whether it goes on
+    verdicts = cleaning.clean(repository, home(), ["r"], items, dry_run=False)
+    assert {verdict.why for verdict in verdicts} == {kept["r"]}
 
 
 def test_a_damaged_journal_keeps_everything(repo: Repo, tmp_path: Path) -> None:

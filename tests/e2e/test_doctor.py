@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.doctor.locks import stale_locks
+from orchestrator.doctor.runs import left_by_runs
+from orchestrator.doctor.scene import look_around
+from orchestrator.git import change
+from orchestrator.git.repository import Repository
 from tests.e2e.test_interrupt import wait_for_line
 from tests.e2e.test_orphans import HIDDEN, person
 from tests.support.orch import Said, orch, start_orch, write_plan
@@ -203,6 +208,26 @@ def test_what_a_killed_run_leaves_is_repaired_and_it_can_still_be_resumed(
     assert {path: repo.show(path, "main") for path in ("A.txt", "B.txt")} == {"A.txt": "A\n", "B.txt": "B\n"}
     assert repo.status() == ""
     assert look(repo, code=0) == {}
+
+
+def test_what_changes_between_the_look_and_the_repair_is_left_alone(repo: Repo) -> None:
+    killed_orch(repo, "work-kept")
+    repository = Repository.open(repo.path)
+    (place,) = home().glob("repo-*")
+    lock = repo.path / ".git/packed-refs.lock"
+    lock.touch()
+    scene = look_around(repository, place)
+    (of_git,) = stale_locks(scene)
+    temporary = [found.repair for found in left_by_runs(scene) if found.repair]
+    assert of_git.repair is not None
+    assert temporary
+    lock.unlink()
+    (repo.path / ".git/another").touch()  # so that it is another file, whatever its number
+    lock.touch()
+    assert of_git.repair() == "it is another one by now"
+    with change.file_lock(repo.path / ".git/orch/r/journal"):
+        assert {repair() for repair in temporary} == {"a process is working on the run r now"}
+    assert lock.exists()
 
 
 def test_processes_of_a_dead_run_are_ended_and_a_person_there_is_not(repo: Repo, tmp_path: Path) -> None:
