@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.disk_faults import HINT
 from orchestrator.effects import reached
-from orchestrator.errors import BaseBranchError, DiskError, UsageError
+from orchestrator.errors import BaseBranchError, DiskError, GitError, UsageError
 from orchestrator.git import change, query
+from orchestrator.git.at_work import unlock_killed
 from orchestrator.git.broken_off import bring_back, was_writing
 from orchestrator.git.command import Git
 from orchestrator.git.durable import sync_ref, sync_steps
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.git.repository import Repository
 
 __all__ = ["BaseBranch", "open_base"]
+
+_KILLED = 3  # times that a git which moves a checkout may be killed at it, as by a system that runs out of memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +155,18 @@ class BaseBranch:
         return here if main and here and self.repository.own.git_dir == self.repository.common_dir else Path(entry.path)
 
     def _follow(self, checkout: Git, old: CommitId, new: CommitId) -> None:
-        against = _own_files_in_the_way(checkout, old, new) or change.move_checkout_past_untouched(checkout, old, new)
+        for left in reversed(range(_KILLED)):
+            try:
+                against = _against_move(checkout, old, new)
+                break
+            except GitError as error:
+                if error.code >= 0 or not left:
+                    raise
+                unlock_killed(checkout)
+                if query.index_is(checkout, new):
+                    return  # it was killed after its deed
+                if query.index_is(checkout, old):
+                    bring_back(checkout, old, new)
         if was_writing(against):
             raise DiskError(
                 f"The files of {self.name} in {checkout.cwd} could not be written: {against.splitlines()[0]}", hint=HINT
@@ -199,6 +213,11 @@ def _may_name(head: Path, ref: str) -> bool:
         return head.is_symlink() or head.read_text(errors="replace").strip() == f"ref: {ref}"
     except OSError:
         return False  # the worktree has gone
+
+
+def _against_move(checkout: Git, old: CommitId, new: CommitId) -> str:
+    """Move a checkout, and return what is in the way; then nothing was moved."""
+    return _own_files_in_the_way(checkout, old, new) or change.move_checkout_past_untouched(checkout, old, new)
 
 
 def _own_files_in_the_way(checkout: Git, old: CommitId, new: CommitId) -> str:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator import process_table as table
 from orchestrator.doctor.leftover import Kind, Leftover
+from orchestrator.git.at_work import works_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from orchestrator.doctor.scene import Scene
-    from orchestrator.process_table import Process
 
 __all__ = ["Evidence", "gather_evidence", "stale_locks", "why_not_dead"]
 
@@ -106,7 +106,7 @@ def gather_evidence(scene: Scene, files: Iterable[Path]) -> Evidence:
     places = _places(scene)
     return Evidence(
         complete=table.is_complete(), openers=openers, run=scene.at_work(),
-        gits=tuple(process.pid for process in processes if _works_in(process, places)),
+        gits=tuple(process.pid for process in processes if works_in(process, places)),
     )  # fmt: skip
 
 
@@ -118,17 +118,3 @@ def _places(scene: Scene) -> list[Path]:
     main = [common.parent] if common.name == ".git" else []
     own = [scene.repository.work_tree] if scene.repository.work_tree else []
     return [Path(os.path.realpath(place)) for place in (common, *main, *own, *trees)]
-
-
-def _works_in(process: Process, places: list[Path]) -> bool:
-    if not process.name.startswith("git"):
-        return False
-    here = table.working_folder(process.pid)
-    if here is None:
-        return table.start_time(process.pid) == process.started  # it has not ended: it may not be looked into
-    words = [os.fsdecode(word) for word in table.arguments(process.pid)]
-    values = [word.partition("=")[2] if word.startswith("-") else word for word in words]
-    settings = (os.fsdecode(word) for word in table.environment(process.pid) if word.startswith(b"GIT_"))
-    values += [setting.partition("=")[2] for setting in settings]
-    named = [os.path.realpath(Path(here) / value) for value in values if value and "\0" not in value]
-    return any(table.below(path, place) for path in [here, *named] for place in places)

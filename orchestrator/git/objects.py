@@ -221,7 +221,8 @@ def _listen(process: subprocess.Popen[bytes], said: deque[bytes]) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # it was killed before it had read all
+                pipe.close()
     process.wait()
     if process.stderr is not None:
         process.stderr.close()

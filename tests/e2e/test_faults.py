@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -63,6 +64,31 @@ def test_somebody_who_tidies_up_all_the_time_takes_nothing_away(repo: Repo, tmp_
     assert said.code == 0, said.out + said.err
     assert tidied > 2
     assert statuses(repo) == [f"{name} landed 1" for name in "ABCDE"]
+    assert_tidy(repo)
+
+
+KILLED = """#!/bin/sh
+case "$*:$GIT_WORK_TREE" in "read-tree -m -u "*:{repo}) if mkdir {place}/once 2>/dev/null; then {deed}; kill -9 $$; fi;; esac
+exec {git} "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    "deed", ["{lock}; printf te > A.txt; rm README.txt", "{lock}", '{git} "$@"'], ids=["half", "not", "whole"]
+)
+def test_a_git_that_is_killed_while_it_moves_the_checkout_costs_nothing(repo: Repo, tmp_path: Path, deed: str) -> None:
+    git = shutil.which("git")
+    deed = deed.format(lock=": > $GIT_DIR/index.lock", git=git)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text(
+        KILLED.format(repo=repo.path, place=tmp_path, deed=f"cd {repo.path}; {deed}", git=git)
+    )
+    (tmp_path / "bin/git").chmod(0o755)
+    plan = write_plan(tmp_path / "p", [task("A", write("A.txt"), write("README.txt"), writes=["*.txt"], attempts=1)])
+    said = orch("run", plan, "--run", "r", cwd=repo.path, env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    assert said.code == 0, said.out + said.err
+    assert ((tmp_path / "once").is_dir(), statuses(repo)) == (True, ["A landed 1"])
+    assert [(repo.path / name).read_text() for name in ("A.txt", "README.txt")] == ["text\n", "text\n"]
     assert_tidy(repo)
 
 
