@@ -33,6 +33,8 @@ async def confined(context: RunContext, task: Task, space: Workspace, prompt: Pa
     level = level_of(task.agent, spec)
     free = level is Level.AUDIT
     before = await asyncio.to_thread(guard.names) if free else {}
+    if free:
+        await asyncio.to_thread(guard.begin)
     with scratch_folder(context.folder) as scratch:
         yield Confinement(
             level=level, worktree=space.folder, scope=lambda: space.scope, whole=spec.writable == "worktree",
@@ -48,7 +50,7 @@ def _look(context: RunContext, before: Mapping[str, str]) -> list[str]:
     """Put back what was changed in the repository by somebody else than orch, and return what to say of it."""
     kept = {f"refs/heads/{task.kept.branch}": task.kept.commit for task in context.state().tasks.values() if task.kept}
     return [
-        *context.guard.restore(),
+        *context.guard.end(),
         *context.guard.put_back_branches(kept),
         *context.guard.moved(before, [f"refs/heads/{context.base.name}"]),
     ]

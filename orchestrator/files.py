@@ -16,6 +16,7 @@ from orchestrator.effects import reached
 __all__ = [
     "Elsewhere",
     "delete",
+    "drafts_left",
     "folder_id",
     "open_new",
     "place_in",
@@ -41,6 +42,14 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def drafts_left(run_folder: Path) -> list[Path]:
+    """Return what `write_whole` was about to put into a run's folder when it was killed."""
+    places = (run_folder, run_folder / "prompts", run_folder / "set-aside")
+    found = [draft for place in places for draft in place.glob(".new-*")]
+    authors = (run_folder / "authors").rglob(".new-*")  # by the names of files, which may begin in the same way
+    return [*found, *(draft for draft in authors if draft.suffix != ".json")]
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -13,6 +13,7 @@ from orchestrator.candidate import forget_candidates
 from orchestrator.crew import Attempt, take_in
 from orchestrator.errors import ClaimRefused, GitError, WorkspaceError
 from orchestrator.git import query
+from orchestrator.git.gc_lock import no_gc
 from orchestrator.git.parse import CommitId
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
@@ -36,11 +37,14 @@ _GIVEN_UP = "the board gave it up, or lost it, before its orchestrator ended"
 async def reconcile(context: RunContext, state: RunState) -> None:
     """Settle everything that was under way, and say so in events; the run can then go on as if it had never stopped."""
     await _end_processes(context, state)
+    for text in context.guard.settle():
+        context.emit(happened.Noticed(text=text))
     moved = state.moving is not None and _is_on_base(context, state.moving.new)
     given_up = {t for t, task in state.tasks.items() if task.submitted and not _counts(context, t, task.generation)}
     for settlement in to_settle(state, moved=moved, given_up=given_up):
         await _carry_out(context, settlement)
-    forget_candidates(context)
+    async with no_gc(context.repository.common_dir):  # what the dead orchestrator has left of this lock goes with it
+        forget_candidates(context)
     await _clear_folders(context, state)
 
 

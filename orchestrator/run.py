@@ -23,7 +23,7 @@ from orchestrator.disk_faults import refuse_faulty_disk
 from orchestrator.driver import Driver
 from orchestrator.engine import LocalEngine
 from orchestrator.errors import BaseBranchError, UsageError
-from orchestrator.files import delete
+from orchestrator.files import delete, drafts_left
 from orchestrator.gating import Gating
 from orchestrator.git import query
 from orchestrator.git.gc_lock import no_gc
@@ -122,7 +122,7 @@ class Run:
                 radar=Radar(self.repository.objects), independence=Independence(self.loaded.plan),
                 heartbeat=heartbeat, stop_agents=stop_agents, stop_gates=stop_gates,
                 governor=Governor(tell=self._notice),
-                guard=RepositoryGuard.of(self.repository, self.folder / "set-aside"),
+                guard=RepositoryGuard.of(self.repository, self.folder),
                 boundaries=boundaries_of(self.loaded), state=lambda: self.recorder.state,
                 desks=desks, access_of=served.access_of if served else lambda _agent: {},
             )  # fmt: skip
@@ -285,8 +285,8 @@ def take_over_run(
 
 def _opened(run: Run) -> Run:
     """Give the run a git of its own, and a place for its index files."""
-    kinds = ("git-*", ".new-*", "prompts/.new-*", "indexes/*.lock")  # of an orchestrator that was killed
-    for leftover in (path for kind in kinds for path in run.folder.glob(kind)):
+    # Of an orchestrator that was killed.
+    for leftover in (*run.folder.glob("git-*"), *run.folder.glob("indexes/*.lock"), *drafts_left(run.folder)):
         delete(leftover)
     (run.folder / "indexes").mkdir(exist_ok=True)
     repository = replace(run.repository, objects=private_git_folder(run.repository, run.folder))

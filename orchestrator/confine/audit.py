@@ -1,12 +1,16 @@
 """A look at the repository after each attempt: what of it an agent may have changed that is no file of its worktree.
 
 Git's own configuration decides which programs the user's git runs, so what an agent has written there would run as the user.
-orch's git never reads it. The run keeps a copy of these files from before its first agent, and puts them back.
+orch's git never reads it. The run keeps a copy of these files from before its first agent, and puts them back. While agents
+work that are not confined, the copy is also in the run's folder: whoever takes a killed run over puts them back from it.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,13 +45,41 @@ class RepositoryGuard:
     repository: Repository
     aside: Path
     """Where what is taken out of the repository is kept."""
+    memory: Path
+    """Where `before` is kept while agents work that are not confined."""
     before: dict[str, _Entry] = field(default_factory=dict)
+    _at_work: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, repository: Repository, aside: Path) -> RepositoryGuard:
-        """Look at the repository as it is now."""
-        return cls(repository, aside, _files_of(repository.common_dir))
+    def of(cls, repository: Repository, run_folder: Path) -> RepositoryGuard:
+        """Look at the repository as it is now, or as it was before agents worked whose orchestrator was killed."""
+        memory = run_folder / "repository-before.json"
+        before = _remembered(memory) or _files_of(repository.common_dir)
+        return cls(repository, run_folder / "set-aside", memory, before)
+
+    def begin(self) -> None:
+        """Remember how the repository was, before an agent that is not confined begins."""
+        with self._lock:
+            if not self._at_work:
+                kept = {name: [base64.b64encode(text).decode(), mode] for name, (text, mode) in self.before.items()}
+                write_whole(self.memory, json.dumps(kept).encode())
+            self._at_work += 1
+
+    def end(self) -> list[str]:
+        """Put back what such an agent has changed, and return what to say of it."""
+        said = self.restore()
+        with self._lock:
+            self._at_work -= 1
+            if not self._at_work:
+                self.memory.unlink(missing_ok=True)
+        return said
+
+    def settle(self) -> list[str]:
+        """Put back what such agents have changed whose orchestrator was killed, and return what to say of it."""
+        said = self.restore() if self.memory.is_file() else []
+        self.memory.unlink(missing_ok=True)
+        return said
 
     def names(self) -> dict[str, str]:
         """Return the branches and tags that are none of orch's, with the commit of each."""
@@ -112,6 +144,17 @@ class RepositoryGuard:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         shown = ", ".join(f"{name} ({_short(before.get(name))} to {_short(now.get(name))})" for name in names[:_SHOWN])
         return [f"branches or tags were changed while an agent worked that was not confined: {shown}{more}"]
+
+
+def _remembered(memory: Path) -> dict[str, _Entry]:
+    with suppress(OSError, ValueError):  # none is there, or an agent has written it
+        kept = json.loads(read_bounded(memory, 2 * _LARGEST * (_MOST + len(_FILES))))
+        return {name: (base64.b64decode(text), int(mode)) for name, (text, mode) in kept.items() if _is_ours(name)}
+    return {}
+
+
+def _is_ours(name: str) -> bool:
+    return name in _FILES or (name.startswith("hooks/") and "/" not in name.removeprefix("hooks/"))
 
 
 def planted_pointer(folder: Path, admin: Path) -> str:
