@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.confine.confinement import scratch_left
 from orchestrator.doctor.leftover import Kind, Leftover
-from orchestrator.files import delete
+from orchestrator.files import delete, drafts_left
 from orchestrator.git import query
 from orchestrator.orphans import processes_in
 from orchestrator.process import end_group_of, marked_processes
@@ -86,8 +86,7 @@ def _temporary(run: KnownRun) -> Iterator[Path]:
         return  # nobody can tell what a run without a journal needs
     places = [
         *run.folder.glob("git-*"),
-        *run.folder.glob(".new-*"),
-        *run.folder.glob("prompts/.new-*"),
+        *drafts_left(run.folder),
         *scratch_left(run.folder),
     ]
     places += [run.folder / ".report.json"]

@@ -326,15 +326,18 @@ def test_what_only_a_running_run_needs_goes_and_what_resuming_needs_stays(repo: 
     attempt_cut_off(repo, f"test $ORCH_GENERATION = 2 || {{ echo a > A; git add A; {COMMIT}; }}")
     run = repo.path / ".git/orch/r"
     repo.write(".git/orch/r/prompts/.new-abc", "half")
+    repo.write(".git/orch/r/authors/a/.new-def", "half")
+    repo.write(".git/orch/r/authors/.new-b.json", "of a shared file called .new-b")
     repo.write(".git/orch/r/plan/.new-file", "a user's own")
     (private,) = run.glob("git-*")
     outcome = repair(repo)
     (scratch,) = (name for name in outcome if name.startswith("temporary orch-"))
-    repaired = [f"temporary {private.name}", "temporary .new-abc", scratch]
+    repaired = [f"temporary {private.name}", "temporary .new-abc", "temporary .new-def", scratch]
     assert outcome == {**dict.fromkeys(repaired, "repaired"), "run run r": "told"}
     names = {p.name for p in run.iterdir()}
     assert {"plan", "journal", "prompts", "indexes", "board.log"} <= names
     assert (run / "plan/.new-file").exists()
+    assert (run / "authors/.new-b.json").exists()
     said = orch("resume", "r", cwd=repo.path)
     assert said.code == 0, said.out + said.err
     assert repo.show("A", "orch/r/A/gen-1") == "a\n"
