@@ -21,6 +21,7 @@ POINTS = (
     "snapshot-take", "ref-delete", "ref-deleted", "base-move", "base-moved", "files-aside", "file-write",
     "process-spawned", "process-end", "report-written", "plan-pin", "git-folder-made", "worktree-forget",
     "gc-lock-drafted", "gc-locked", "template-written", "layer-mounted", "layer-unmounted", "layer-trashed",
+    "shared-mirror", "shared-mirrored", "authors-noted",
 )  # fmt: skip
 """Every point, in no order."""
 

@@ -31,8 +31,9 @@ from orchestrator.effects import POINTS
 from tests.support.crash import KINDS, ONCE, Story, go, has_landed, make_story, processes_of, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+MODES = ("worktree", "worktree", "crdt", "sequential")  # what has the most to go wrong, most often
 MOST_KILLS = 6
 MOST_LAUNCHES = MOST_KILLS + 4
 DEEDS = ("agents killed", "collections", "git processes killed")
@@ -44,6 +45,7 @@ class Result:
 
     seed: int
     folder: Path
+    mode: str
     tasks: int
     done: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -102,15 +104,17 @@ def _results(seeds: Iterator[int], jobs: int, go_on: Callable[[], bool]) -> Iter
 def _line(result: Result) -> str:
     done = ", ".join(f"{count} {what}" for what, count in (+result.done).items()) or "undisturbed"
     verdict = f"{len(result.faults)} VIOLATIONS, see {result.folder}" if result.faults else "ok"
-    return f"seed {result.seed}: {result.tasks} tasks, {done}, {result.seconds:.1f} s: {verdict}"
+    return f"seed {result.seed}: {result.mode}, {result.tasks} tasks, {done}, {result.seconds:.1f} s: {verdict}"
 
 
 def one_run(seed: int) -> Result:
     """Run one random plan to its end, and look at what is there then."""
     chance = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix=f"soak-{seed}-")).resolve()
-    story = make_story(folder, random_parts(chance), jobs=chance.randint(1, 4))
-    result = Result(seed=seed, folder=folder, tasks=len(story.tasks))
+    mode = chance.choice(MODES)
+    parts = random_parts(chance, ("shared",) if mode == "crdt" else tuple(KINDS))
+    story = make_story(folder, parts, jobs=chance.randint(1, 4), mode=mode)
+    result = Result(seed=seed, folder=folder, mode=mode, tasks=len(parts))
     started = time.monotonic()
     _disturb_to_the_end(story, chance, result)
     result.seconds = time.monotonic() - started
@@ -120,11 +124,11 @@ def one_run(seed: int) -> Result:
     return result
 
 
-def random_parts(chance: random.Random) -> list[tuple[str, list[int]]]:
+def random_parts(chance: random.Random, among: Sequence[str]) -> list[tuple[str, list[int]]]:
     """Return a plan's parts: their kinds, and which earlier ones each of them needs."""
     parts: list[tuple[str, list[int]]] = []
     for number in range(chance.randint(2, 9)):
-        kinds = [kind for kind in KINDS if kind != ONCE or ONCE not in {part for part, _ in parts}]
+        kinds = [kind for kind in among if kind != ONCE or ONCE not in {part for part, _ in parts}]
         needs = chance.sample(range(number), k=min(number, chance.choice((0, 0, 0, 1, 2))))
         parts.append((chance.choice(kinds), sorted(needs)))
     return parts

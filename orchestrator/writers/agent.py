@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.agents.script import ScriptAgent
 from orchestrator.board.files import RUN
+from orchestrator.effects import reached
 from orchestrator.errors import BoardError
 from orchestrator.files import Elsewhere, text_in, write_whole
 from orchestrator.model.outcome import Outcome, OutcomeStatus
@@ -144,6 +145,7 @@ class TogetherAgent:
             place = assignment.run_folder / "authors" / f"{path}.json"
             place.parent.mkdir(parents=True, exist_ok=True)
             write_whole(place, json.dumps(known).encode())
+            reached("authors-noted")
 
 
 def _share_of_nobody(session: Session, author: str, files: Mapping[str, bytes]) -> Share:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.board.files import RUN, agent_author
+from orchestrator.effects import reached
 from orchestrator.errors import BoardError
 from orchestrator.files import write_in
 from orchestrator.model.todo_markers import Watcher
@@ -120,8 +121,10 @@ class Observer:
         for path, file in self.files.items():
             text = file.text()
             if text != file.mirrored and (text or file.mirrored is not None or (folder / path).exists()):
+                reached("shared-mirror")
                 write_in(folder, path, text.encode())
                 file.mirrored = text
+                reached("shared-mirrored")
 
     async def close(self) -> None:
         """Leave all files."""

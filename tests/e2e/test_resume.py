@@ -16,7 +16,7 @@ from orchestrator.journal import read_journal
 from orchestrator.model import events as happened
 from orchestrator.mounts import why_no_overlay
 from tests.e2e.test_interrupt import wait_for_line
-from tests.support.crash import finish, go, has_landed, make_story, violations
+from tests.support.crash import ALL_SHARED, SHARED, SHORT, finish, go, has_landed, make_story, violations
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.processes import alive
 from tests.support.repos import make_repo
@@ -24,8 +24,10 @@ from tests.support.repos import make_repo
 pytestmark = [pytest.mark.e2e, pytest.mark.unconfined]
 
 _FEW = "overlays are for repositories with more files"
-NOT_IN_THE_STORY = dict.fromkeys(("template-written", "layer-mounted", "layer-unmounted", "layer-trashed"), _FEW)
-"""Points that the story's run does not pass, with the reason."""
+OVERLAY = ["template-written", "layer-mounted", "layer-unmounted", "layer-trashed"]
+OF_SHARED_FILES = ["shared-mirror", "shared-mirrored", "authors-noted"]
+NOT_IN_THE_STORY = dict.fromkeys(OVERLAY, _FEW) | dict.fromkeys(OF_SHARED_FILES, "no file is shared in it")
+"""Points that the story's run does not pass, with the reason: others do."""
 
 FIRST = [f"{point}:1" for point in POINTS]
 LANDING = [
@@ -46,12 +48,7 @@ def test_a_run_killed_at_any_point_is_resumed_to_the_same_end(tmp_path: Path, ki
     assert violations(story) == []
 
 
-OVERLAY = [
-    *NOT_IN_THE_STORY, "worktree-filled", "worktree-removed", "work-captured",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("point", OVERLAY)
+@pytest.mark.parametrize("point", [*OVERLAY, "worktree-filled", "worktree-removed", "work-captured"])
 def test_so_is_one_whose_worktrees_are_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
     if why := why_no_overlay(tmp_path):
         pytest.skip(why)
@@ -72,6 +69,34 @@ def test_a_run_that_was_killed_before_its_first_event_is_begun_anew(tmp_path: Pa
     assert ("Start it again with `orch run`." in told, "--retry" in told) == (True, False), told
     assert "ended before it began" in orch("resume", "r", cwd=repo.path).err
     assert orch("run", plan, cwd=repo.path).code == 0
+
+
+MODES = {"worktree": SHARED, "crdt": ALL_SHARED, "sequential": SHORT}
+"""For each mode, the story of its runs; the one of mode worktree has tracks in mode crdt."""
+
+
+@pytest.mark.parametrize(
+    ("mode", "kill"),
+    [
+        *(("worktree", f"{point}:1") for point in OF_SHARED_FILES),
+        ("crdt", "board-appended:30"), ("crdt", "file-write:7"), ("crdt", "base-moved:2"),
+        ("sequential", "process-started:3"), ("sequential", "work-kept:2"),
+    ],
+)  # fmt: skip
+def test_so_is_one_of_any_mode_and_one_whose_tracks_share_files(tmp_path: Path, mode: str, kill: str) -> None:
+    story = make_story(tmp_path, MODES[mode], mode=mode)
+    first = go(story, kill_at=kill)
+    assert first.code == -signal.SIGKILL, first.out + first.err
+    finish(story)
+    assert violations(story) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_so_is_one_of_any_mode_that_is_killed_at_any_time(tmp_path: Path, mode: str) -> None:
+    story = make_story(tmp_path, MODES[mode], mode=mode)
+    assert go(story, kill_after=random.Random(mode).uniform(0.8, 1.4)).code in (-signal.SIGKILL, 0)
+    finish(story)
+    assert violations(story) == []
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.soak) for n in range(3, 20))])
@@ -155,6 +180,26 @@ def test_agents_of_a_dead_orchestrator_are_ended_and_their_work_is_kept(tmp_path
     assert repo.show("A.txt", "orch/r/A/gen-1") == "half\n"
     assert "its orchestrator ended before it did" in repo.show("A.txt")  # an attempt cut short burns none
     assert orch("status", "r", cwd=repo.path).out.startswith("r: landed")
+
+
+def test_what_an_agent_had_changed_in_gits_configuration_is_put_back_by_a_resume(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "repo")
+    config = repo.path / ".git/config"
+    before = config.read_bytes()
+    agent = f"test -e {tmp_path}/go || {{ git -C {repo.path} config core.pager evil; touch {tmp_path}/go; sleep 100; }}"
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["A"], "steps": [{"run": agent}]}])
+    process = start_orch("run", plan, "--run", "r", cwd=repo.path)
+    while not (tmp_path / "go").exists():
+        assert process.poll() is None
+    process.kill()
+    process.communicate(timeout=60)
+    assert b"evil" in config.read_bytes()
+    said = orch("resume", cwd=repo.path)
+    assert (said.code, "config was changed while an agent worked, and was put back" in said.out) == (0, True), said.out
+    assert config.read_bytes() == before
+    folder = repo.path / ".git/orch/r"
+    assert [b"evil" in kept.read_bytes() for kept in (folder / "set-aside").iterdir()] == [True]
+    assert not (folder / "repository-before.json").exists()
 
 
 def test_a_run_that_somebody_works_on_is_not_taken_over(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +27,16 @@ from tests.support.stories import write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["KINDS", "ONCE", "SHORT", "Story", "finish", "go", "has_landed", "make_story", "processes_of", "violations"]
+__all__ = [
+    "ALL_SHARED", "KINDS", "ONCE", "SHARED", "SHORT", "Story", "finish", "go", "has_landed", "make_story", "processes_of",
+    "violations",
+]  # fmt: skip
 
 _HEARTBEAT = "0.05"  # seconds, the least that is allowed
 _PATIENCE = 3.0  # seconds that a process which was told to end may still take
 _OF_A_RUN = (
     "plan", "plan/*", "journal", "journal.state", "board.log", "prompts", "prompts/*.md", "transcripts",
-    "transcripts/*.jsonl", "gates", "gates/again", "gates/*.log", "report.json",
+    "transcripts/*.jsonl", "gates", "gates/again", "gates/*.log", "report.json", "authors", "authors/*.shared.json",
 )  # fmt: skip
 _LOCKS = {
     "landing.lock",
@@ -50,7 +53,9 @@ class Story:
     repo: Repo
     plan: Path
     jobs: int
+    mode: str
     tasks: tuple[str, ...]
+    """The tasks that land: those of the plan, or in their place those of which its mode has made them."""
     files: dict[str, str]
 
     @property
@@ -85,7 +90,8 @@ class Story:
 def go(story: Story, *, kill_at: str = "", kill_after: float | None = None) -> Said:
     """Run the story, or go on with its run; kill orch at a point of `effects`, or after so many seconds, if it comes to that."""
     begun = story.begun()
-    command = ["resume", begun.name] if begun else ["run", str(story.plan), "--run", f"r{len(story.runs())}"]
+    new = ["run", str(story.plan), "--run", f"r{len(story.runs())}", "--mode", story.mode]
+    command = ["resume", begun.name] if begun else new
     env = {"HOME": str(story.home), "TMPDIR": str(story.scratch), "ORCH_KILL_AT": kill_at, "ORCH_CONFINE": "audit"}
     options = ("--jobs", str(story.jobs), "--heartbeat", _HEARTBEAT)
     process = start_orch(*command, *options, cwd=story.repo.path, env=env)
@@ -124,10 +130,11 @@ def _status(story: Story) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """A task of the plan, and the files that it lands."""
+    """A task of the plan, and the files that it lands; `begins` is what they hold before."""
 
     task: dict[str, Any]
     files: dict[str, str]
+    begins: dict[str, str] = field(default_factory=dict)
 
 
 def _part(name: str, *steps: dict[str, Any], scope: Sequence[str] = (), **more: Any) -> list[_Part]:
@@ -161,7 +168,7 @@ def _leaving(name: str, place: Path) -> list[_Part]:
 
 def _slow(name: str, place: Path) -> list[_Part]:
     """Its agent goes on only when there is a snapshot, at the latest after two seconds."""
-    ref = f"{place}/repo/.git/refs/orch/$ORCH_RUN/{name}/gen-$ORCH_GENERATION/snapshot"
+    ref = f"{place}/repo/.git/refs/orch/$ORCH_RUN/$ORCH_TASK/gen-$ORCH_GENERATION/snapshot"
     wait = f"n=0; until test -e {ref} || test $n = 100; do n=$((n+1)); sleep 0.02; done"
     return _part(name, write(f"{name}.d/half"), {"run": wait}, {"delete": f"{name}.d/half"}, scope=[f"{name}.d/**"])
 
@@ -191,9 +198,22 @@ def _meeting(name: str, place: Path) -> list[_Part]:
     return [*first, *_part(other, {"run": unless}, scope=[f"{name}/**"])]
 
 
+def _shared(name: str, place: Path) -> list[_Part]:
+    """Two tasks of a track that share a file, in which their agents write side by side; what one runs leaves a process behind."""
+    path, parts = f"{name}.shared", []
+    for number, task in enumerate((f"{name}a", f"{name}b")):
+        texts = [f"{task}: words, and more of them\n" * 3, "it leaves one" if number else "it leaves none"]
+        stream = {"stream": {"path": path, "text": "".join(texts), "marker": task, "rate": 600}}
+        steps = [stream, {"run": "sleep 300 &"}] if number else [stream]
+        parts.append((task, {"id": task, "track": name, "attempts": 30, "steps": steps}, "".join(texts)))
+    begins = "".join(f"# TODO:{task} to be written\n" for task, _, _ in parts)
+    files, begin = {path: "".join(f"{text}\n" for _, _, text in parts)}, {path: begins}
+    return [_Part(task=task, files=files, begins=begin) for _, task, _ in parts]
+
+
 KINDS: dict[str, Callable[[str, Path], list[_Part]]] = {
     "plain": _plain, "refused": _refused, "gated": _gated, "leaving": _leaving, "slow": _slow, "committing": _committing,
-    "stored": _stored, "meeting": _meeting,
+    "stored": _stored, "meeting": _meeting, "shared": _shared,
 }  # fmt: skip
 """What tasks there are to make a story of."""
 
@@ -203,31 +223,43 @@ ONCE = "stored"
 SHORT = (
     ("refused", ()), ("leaving", ()), ("slow", ()), ("meeting", ()), ("committing", (0, 1)), ("stored", (0,)), ("gated", ()),
 )  # fmt: skip
-"""Each kind, with the places of those that it needs: as much as can happen in a second."""
+"""Most kinds, with the places of those that they need: as much as can happen in a second."""
+
+SHARED = (("shared", ()), ("gated", (0,)), ("shared", (0,)))
+"""Tracks whose tasks share files, and a task in a worktree that needs one of them."""
+
+ALL_SHARED = (("shared", ()), ("shared", (0,)))
+"""What mode crdt can do as a whole."""
 
 
-def make_story(folder: Path, parts: Sequence[tuple[str, Sequence[int]]] = SHORT, *, jobs: int = 3) -> Story:
+def make_story(
+    folder: Path, parts: Sequence[tuple[str, Sequence[int]]] = SHORT, *, jobs: int = 3, mode: str = "worktree"
+) -> Story:
     """Make a repository and a plan of such parts; `folder` gets everything, with the HOME of the runs in `home`."""
-    repo = make_repo(folder / "repo", README_txt="start\n")
     files = {"README.txt": "start\n", "contracts/agreed.md": "agreed\n", "contracts/more.md": "from a file\n"}
-    if any(kind == ONCE for kind, _ in parts):
-        files[".gitattributes"] = "stored.txt text\n"
-        _store_as_it_is(repo)
+    begins: dict[str, str] = {}
     tasks: list[dict[str, Any]] = []
     names: list[str] = []
     for number, (kind, needs) in enumerate(parts):
         for part in KINDS[kind](f"t{number}", folder):
             tasks.append({**part.task, "needs": [names[n] for n in needs]})
             files.update(part.files)
+            begins.update(part.begins)
         names.append(tasks[-1]["id"])
+    repo = make_repo(folder / "repo", README_txt="start\n", **begins)
+    if any(kind == ONCE for kind, _ in parts):
+        files[".gitattributes"] = "stored.txt text\n"
+        _store_as_it_is(repo)
+    tracks = {task["track"]: {"owns": [f"{task['track']}.shared"], "mode": "crdt"} for task in tasks if "track" in task}
     plan = write_plan(
-        folder / "plan", tasks, {"more.md": "from a file\n"},
+        folder / "plan", tasks, {"more.md": "from a file\n"}, tracks=tracks,
         contracts={"files": {"contracts/agreed.md": "agreed\n", "contracts/more.md": {"from": "more.md"}}},
         gates=[{"name": "refuses", "run": "sleep 300 & ! grep --quiet 'refuse me' *.txt"}],
     )  # fmt: skip
     (folder / "home").mkdir(exist_ok=True)
     (folder / "scratch").mkdir()
-    return Story(folder=folder, repo=repo, plan=plan, jobs=jobs, tasks=tuple(task["id"] for task in tasks), files=files)
+    landing = dict.fromkeys(task.get("track", task["id"]) if mode == "worktree" else "whole" for task in tasks)
+    return Story(folder=folder, repo=repo, plan=plan, jobs=jobs, mode=mode, tasks=tuple(landing), files=files)
 
 
 def _store_as_it_is(repo: Repo) -> None:
