@@ -118,6 +118,7 @@ def test_the_story_is_as_eventful_as_it_should_be_and_ends_well_undisturbed(tmp_
     events = [event for _, event in read_journal(story.runs()[0] / "journal")]
     kinds = Counter(event.kind for event in events)
     assert kinds["landed"] == len(story.tasks)
+    assert list(story.held.iterdir()) == []
     snapshots = [e for e in events if isinstance(e, happened.SnapshotTaken) and e.task == "t2"]
     assert "t2.d/half" in story.repo.files(snapshots[0].commit)
     assert {e.text for e in events if isinstance(e, happened.Reported)} == {"one"}
@@ -142,13 +143,14 @@ def test_what_is_wrong_after_a_run_is_found(tmp_path: Path) -> None:
         place.touch()
     story.repo.write("README.txt", "changed\n")
     (folder / "report.json").write_text('{"status": "partial"}')
+    (story.held / "t2-r0-1").write_text("0" * 40)
     blob = git("rev-parse", "main:t1.txt")
     (story.git_dir / "objects" / blob[:2] / blob[2:]).unlink()
     said = "\n".join(violations(story))
     left.kill()
     left.wait()
     for sentence in (
-        "which the journal calls kept, is lost", "refs/orch/r0/candidate is left over",
+        "which the journal calls kept, is lost", "the file that t2-r0-1 had", "refs/orch/r0/candidate is left over",
         "more/t0.gen-1 is left over", "worktrees/t0.gen-1 is left over", "x.lock is left over", ".new-1 is left over",
         "git-1 is left over", f"the process {left.pid} is left over: sleep 100", "has landed 2 times", " M README.txt",
         f"missing blob {blob}", "the report says partial", "orch doctor says",

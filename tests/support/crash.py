@@ -78,6 +78,11 @@ class Story:
         """A file in which agents write down what they have committed themselves."""
         return self.folder / "agent-commits"
 
+    @property
+    def held(self) -> Path:
+        """A folder in which agents write down the files that they have for now: what an attempt that is cut off leaves."""
+        return self.folder / "held"
+
     def runs(self) -> list[Path]:
         """Return the folders of its runs; only the last can have begun, since only then is there no other."""
         return sorted((self.git_dir / "orch").glob("r[0-9]*"))
@@ -167,10 +172,14 @@ def _leaving(name: str, place: Path) -> list[_Part]:
 
 
 def _slow(name: str, place: Path) -> list[_Part]:
-    """Its agent goes on only when there is a snapshot, at the latest after two seconds."""
+    """Its agent goes on only when there is a snapshot, at the latest after two seconds; until then it holds a file of its own."""
     ref = f"{place}/repo/.git/refs/orch/$ORCH_RUN/$ORCH_TASK/gen-$ORCH_GENERATION/snapshot"
+    own, held = f"{name}.d/own", f"{place}/held/{name}-$ORCH_RUN-$ORCH_GENERATION"
+    hold = f"echo $ORCH_RUN $ORCH_GENERATION > {own}; git hash-object {own} > {own}.id; mv {own}.id {held}"
     wait = f"n=0; until test -e {ref} || test $n = 100; do n=$((n+1)); sleep 0.02; done"
-    return _part(name, write(f"{name}.d/half"), {"run": wait}, {"delete": f"{name}.d/half"}, scope=[f"{name}.d/**"])
+    let_go = {"run": f"rm {held}; rm {own}"}
+    steps = [write(f"{name}.d/half"), {"run": f"{hold}; {wait}"}, {"delete": f"{name}.d/half"}, let_go]
+    return _part(name, *steps, scope=[f"{name}.d/**"])
 
 
 def _committing(name: str, place: Path) -> list[_Part]:
@@ -258,6 +267,7 @@ def make_story(
     )  # fmt: skip
     (folder / "home").mkdir(exist_ok=True)
     (folder / "scratch").mkdir()
+    (folder / "held").mkdir()
     landing = dict.fromkeys(task.get("track", task["id"]) if mode == "worktree" else "whole" for task in tasks)
     return Story(folder=folder, repo=repo, plan=plan, jobs=jobs, mode=mode, tasks=tuple(landing), files=files)
 
@@ -309,7 +319,7 @@ def _not_landed_once(story: Story) -> Iterator[str]:
 
 
 def _lost(story: Story) -> Iterator[str]:
-    """Yield each commit that a ref of the run ever pointed at, or an agent made, that no ref leads to any more."""
+    """Yield each commit that a ref of the run ever pointed at, or an agent made, and each file, that no ref leads to any more."""
     ever = dict.fromkeys(_words(story.agent_commits), "an agent has made")
     for log in (story.git_dir / "logs/refs").rglob("*"):
         if log.is_file() and "candidate" not in log.parts:  # what is not wanted any more may go
@@ -319,10 +329,15 @@ def _lost(story: Story) -> Iterator[str]:
         for event in _events(folder):
             if isinstance(event, _MADE) and event.commit is not None:
                 ever[event.commit] = f"the journal calls {event.kind}"
-    kept = set(story.repo.git("rev-list", "--all").split())
+    kept = {
+        line.split()[0] for line in story.repo.git("rev-list", "--objects", "--missing=allow-any", "--all").splitlines()
+    }
     for commit, what in ever.items():
         if commit not in kept and commit.strip("0"):
             yield f"the commit {commit[:12]}, which {what}, is lost"
+    for held in sorted(story.held.iterdir()):
+        if held.read_text().strip() not in kept:
+            yield f"the file that {held.name} had when its attempt was cut off is lost"
 
 
 _MADE = happened.Kept | happened.SnapshotTaken | happened.Landed | happened.ContractsPublished | happened.Submitted
