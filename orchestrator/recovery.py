@@ -7,6 +7,7 @@ process of an agent runs on, the work of every attempt is on a branch, and no wo
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from orchestrator.candidate import forget_candidates
@@ -101,6 +102,11 @@ async def _end_attempt(context: RunContext, cut: CutOff) -> None:
     if cut.attempt is None:
         await context.worktrees.discard(this.name)
     else:
+        kept = query.resolve(this.context.repository.own, f"refs/heads/{this.branch}")
+        if kept is None and not os.path.lexists(cut.attempt.worktree):  # noqa: ASYNC240 - a look, no more
+            this.remark(
+                f"the folder of generation {cut.generation} is gone; `orch recover` lists what snapshots have of it"
+            )
         await _keep_all(this)
     this.refuse(_CUT_SHORT, f"The attempt was cut short: {_CUT_SHORT}. Go on from what it left.", stopped=True)
 

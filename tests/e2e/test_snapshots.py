@@ -129,6 +129,7 @@ def test_a_killed_run_whose_worktree_is_gone_still_has_the_snapshot(tmp_path: Pa
     (tmp_path / "go").touch()
     said = orch("resume", "r", *BEAT, cwd=repo.path)
     assert said.code == 0, said.out + said.err
+    assert "the folder of generation 1 is gone; `orch recover` lists what snapshots have of it" in said.out
     assert (repo.show("src/a", REF.replace("/A/", "/candidate/")), repo.show("src/a")) == ("half\n", "done\n")
     assert orch("doctor", cwd=repo.path).code == 0
 
