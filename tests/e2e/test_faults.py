@@ -67,28 +67,43 @@ def test_somebody_who_tidies_up_all_the_time_takes_nothing_away(repo: Repo, tmp_
     assert_tidy(repo)
 
 
-KILLED = """#!/bin/sh
-case "$*:$GIT_WORK_TREE" in "read-tree -m -u "*:{repo}) if mkdir {place}/once 2>/dev/null; then {deed}; kill -9 $$; fi;; esac
+ONCE = """#!/bin/sh
+case "$*:$GIT_WORK_TREE" in "read-tree -m -u "*:{repo}) if mkdir {place}/once 2>/dev/null; then {deed}; fi;; esac
 exec {git} "$@"
 """
+LOCK, KILL = "cd $GIT_WORK_TREE; : > $GIT_DIR/index.lock", "kill -9 $$"
+
+
+def with_a_git_that_once(deed: str, repo: Repo, place: Path) -> dict[str, str]:
+    """Return the environment in which the first git that moves the checkout does this before; GIT stands for git itself."""
+    (place / "bin").mkdir()
+    wrapper, git = place / "bin/git", str(shutil.which("git"))
+    wrapper.write_text(ONCE.format(repo=repo.path, place=place, deed=deed.replace("GIT ", f"{git} "), git=git))
+    wrapper.chmod(0o755)
+    return {"PATH": f"{wrapper.parent}:{os.environ['PATH']}"}
 
 
 @pytest.mark.parametrize(
-    "deed", ["{lock}; printf te > A.txt; rm README.txt", "{lock}", '{git} "$@"'], ids=["half", "not", "whole"]
+    "deed",
+    [f"{LOCK}; printf te > A.txt; rm README.txt; {KILL}", f"{LOCK}; {KILL}", f'GIT "$@"; {KILL}'],
+    ids=["half", "not", "whole"],
 )
 def test_a_git_that_is_killed_while_it_moves_the_checkout_costs_nothing(repo: Repo, tmp_path: Path, deed: str) -> None:
-    git = shutil.which("git")
-    deed = deed.format(lock=": > $GIT_DIR/index.lock", git=git)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/git").write_text(
-        KILLED.format(repo=repo.path, place=tmp_path, deed=f"cd {repo.path}; {deed}", git=git)
-    )
-    (tmp_path / "bin/git").chmod(0o755)
     plan = write_plan(tmp_path / "p", [task("A", write("A.txt"), write("README.txt"), writes=["*.txt"], attempts=1)])
-    said = orch("run", plan, "--run", "r", cwd=repo.path, env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    said = orch("run", plan, "--run", "r", cwd=repo.path, env=with_a_git_that_once(deed, repo, tmp_path))
     assert said.code == 0, said.out + said.err
     assert ((tmp_path / "once").is_dir(), statuses(repo)) == (True, ["A landed 1"])
     assert [(repo.path / name).read_text() for name in ("A.txt", "README.txt")] == ["text\n", "text\n"]
+    assert_tidy(repo)
+
+
+def test_a_base_that_somebody_moves_in_the_moment_of_landing_costs_no_attempt(repo: Repo, tmp_path: Path) -> None:
+    person = "GIT -c user.name=p -c user.email=p commit -q --allow-empty -m person"
+    plan = write_plan(tmp_path / "p", [task("A", attempts=1)])
+    said = orch("run", plan, "--run", "r", cwd=repo.path, env=with_a_git_that_once(person, repo, tmp_path))
+    assert said.code == 0, said.out + said.err
+    assert statuses(repo) == ["A landed 1"]
+    assert repo.git("log", "--first-parent", "--format=%s").splitlines() == ["Land A: A", "person", "start"]
     assert_tidy(repo)
 
 
@@ -218,7 +233,8 @@ time.time = jumping
 def test_a_wall_clock_that_jumps_by_hours_changes_nothing_but_the_times_in_the_log(repo: Repo, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(JUMPING)
-    env = {"PYTHONPATH": f"{tmp_path}/site", "JUMP": f"{tmp_path}/jump"}
+    site = os.pathsep.join(filter(None, (f"{tmp_path}/site", os.environ.get("PYTHONPATH"))))
+    env = {"PYTHONPATH": site, "JUMP": f"{tmp_path}/jump"}
     jumps = [
         step for hours in (5, -5) for step in ({"run": f"echo {hours * 3600} > {tmp_path}/jump"}, {"sleep": "150ms"})
     ]

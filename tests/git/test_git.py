@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ import pytest
 
 from orchestrator.errors import GitError, UsageError
 from orchestrator.git import change, query
+from orchestrator.git.gc_lock import no_gc
 from orchestrator.git.repository import Repository, private_git_folder
 from tests.support.repos import Repo, make_repo
 
@@ -224,3 +228,21 @@ def test_an_object_store_with_sha256_works(tmp_path: Path) -> None:
     assert change.move_ref(opened.own, "refs/heads/main", commit, head)
     assert change.move_ref(opened.own, "refs/heads/new", commit, None)
     assert repo.files("main") == ["a.txt", "b.txt"]
+
+
+def test_nobody_collects_while_objects_are_written_and_a_lock_of_the_dead_is_no_lock(repo: Repo) -> None:
+    lock = repo.path / ".git/gc.pid"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    lock.write_text(f"{gone.pid} {socket.gethostname()}")
+
+    def collect() -> int:
+        return subprocess.run(["git", "gc", "--quiet"], cwd=repo.path, capture_output=True, check=False).returncode
+
+    async def hold() -> int:
+        async with no_gc(repo.path / ".git"):
+            return await asyncio.to_thread(collect)
+
+    assert asyncio.run(hold()) != 0
+    assert not lock.exists()
+    assert collect() == 0
