@@ -118,6 +118,11 @@ class BaseBranch:
                 sync_ref(self.repository, f"refs/heads/{self.name}")
             return moved
 
+    def unlock(self) -> None:
+        """Remove the lock that a move has left in a checkout if its git was killed as well, unless somebody may hold it."""
+        for checkout in self._checkouts():
+            unlock_killed(checkout)
+
     def take_back(self, old: CommitId, new: CommitId) -> None:
         """Bring back to `old` each checkout that was moved to `new`, or half so, before the branch was: a move cut off."""
         if query.new_objects(self.repository.objects, new, old) is None:

@@ -40,6 +40,8 @@ async def reconcile(context: RunContext, state: RunState) -> None:
     await _end_processes(context, state)
     for text in context.guard.settle():
         context.emit(happened.Noticed(text=text))
+    if state.moving is not None:
+        context.base.unlock()
     moved = state.moving is not None and _is_on_base(context, state.moving.new)
     given_up = {t for t, task in state.tasks.items() if task.submitted and not _counts(context, t, task.generation)}
     for settlement in to_settle(state, moved=moved, given_up=given_up):

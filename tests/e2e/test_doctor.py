@@ -337,9 +337,10 @@ def test_what_only_a_running_run_needs_goes_and_what_resuming_needs_stays(repo: 
     names = {p.name for p in run.iterdir()}
     assert {"plan", "journal", "prompts", "indexes", "board.log"} <= names
     assert (run / "plan/.new-file").exists()
-    assert (run / "authors/.new-b.json").exists()
+    (run / "authors/.new-ghi").touch()
     said = orch("resume", "r", cwd=repo.path)
     assert said.code == 0, said.out + said.err
+    assert sorted(p.name for p in (run / "authors").iterdir()) == [".new-b.json", "a"]
     assert repo.show("A", "orch/r/A/gen-1") == "a\n"
     (run / "indexes").mkdir()
     (run / "journal").write_bytes(b"something else")

@@ -97,6 +97,19 @@ def test_a_git_that_is_killed_while_it_moves_the_checkout_costs_nothing(repo: Re
     assert_tidy(repo)
 
 
+def test_the_lock_of_a_git_that_was_killed_with_orch_does_not_keep_a_resume_from_landing(
+    repo: Repo, tmp_path: Path
+) -> None:
+    half = f"{LOCK}; printf te > A.txt; rm README.txt; kill -9 $PPID; {KILL}"
+    plan = write_plan(tmp_path / "p", [task("A", write("A.txt"), write("README.txt"), writes=["*.txt"], attempts=1)])
+    said = orch("run", plan, "--run", "r", cwd=repo.path, env=with_a_git_that_once(half, repo, tmp_path))
+    assert (said.code, repo.status()) == (-signal.SIGKILL, " D README.txt\n?? A.txt"), said.out + said.err
+    said = orch("resume", cwd=repo.path)
+    assert said.code == 0, said.out + said.err
+    assert (statuses(repo), (repo.path / "README.txt").read_text()) == (["A landed 1"], "text\n")
+    assert_tidy(repo)
+
+
 def test_a_base_that_somebody_moves_in_the_moment_of_landing_costs_no_attempt(repo: Repo, tmp_path: Path) -> None:
     person = "GIT -c user.name=p -c user.email=p commit -q --allow-empty -m person"
     plan = write_plan(tmp_path / "p", [task("A", attempts=1)])

@@ -79,8 +79,7 @@ MODES = {"worktree": SHARED, "crdt": ALL_SHARED, "sequential": SHORT}
     ("mode", "kill"),
     [
         *(("worktree", f"{point}:1") for point in OF_SHARED_FILES),
-        ("crdt", "board-appended:30"), ("crdt", "file-write:7"), ("crdt", "base-moved:2"),
-        ("sequential", "process-started:3"), ("sequential", "work-kept:2"),
+        ("crdt", "base-moved:2"), ("sequential", "work-kept:2"),
     ],
 )  # fmt: skip
 def test_so_is_one_of_any_mode_and_one_whose_tracks_share_files(tmp_path: Path, mode: str, kill: str) -> None:
@@ -91,7 +90,7 @@ def test_so_is_one_of_any_mode_and_one_whose_tracks_share_files(tmp_path: Path, 
     assert violations(story) == []
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["crdt", "sequential"])
 def test_so_is_one_of_any_mode_that_is_killed_at_any_time(tmp_path: Path, mode: str) -> None:
     story = make_story(tmp_path, MODES[mode], mode=mode)
     assert go(story, kill_after=random.Random(mode).uniform(0.8, 1.4)).code in (-signal.SIGKILL, 0)

@@ -234,10 +234,10 @@ SHORT = (
 )  # fmt: skip
 """Most kinds, with the places of those that they need: as much as can happen in a second."""
 
-SHARED = (("shared", ()), ("gated", (0,)), ("shared", (0,)))
-"""Tracks whose tasks share files, and a task in a worktree that needs one of them."""
+SHARED = (("shared", ()), ("gated", (0,)))
+"""A track whose tasks share a file, and a task in a worktree that needs one of them."""
 
-ALL_SHARED = (("shared", ()), ("shared", (0,)))
+ALL_SHARED = (("shared", ()),)
 """What mode crdt can do as a whole."""
 
 
