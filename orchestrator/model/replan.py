@@ -1,7 +1,7 @@
 """What an edited plan changes in a run that has begun: only what differs is planned again. Pure.
 
-A task is compared with all that its own entry says and with the files that its steps name. Everything else (gates, limits,
-agents, tracks) is no property of a task and simply takes effect.
+A task is compared with all that its own entry says and with the files that its steps name; tasks that are worked as one, with
+all that each of them says. Everything else (gates, limits, agents, tracks) is no property of a task and simply takes effect.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from orchestrator.model.events import PlanEdited
 from orchestrator.model.plan import Plan, spec_hash
 from orchestrator.model.plan_steps import each_step, source_of
 from orchestrator.model.state import TaskStatus
+from orchestrator.model.unsplit import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    from orchestrator.model.plan import Task
+    from orchestrator.model.plan import ContractFile, Task
     from orchestrator.model.state import RunState
+    from orchestrator.model.together import Group
 
 __all__ = ["PlanText", "Replan", "compare"]
 
@@ -26,7 +28,7 @@ _SETTINGS = tuple(key for key in Plan.model_fields if key not in {"version", "na
 
 
 class PlanText(Protocol):
-    """A valid plan, the content of the files that it names, and the hash of both; `planfile.LoadedPlan` is one."""
+    """A valid plan in the mode of the run, what the files that it names hold, and the hash of both; `LoadedPlan` is one."""
 
     @property
     def plan(self) -> Plan:
@@ -39,6 +41,10 @@ class PlanText(Protocol):
     @property
     def sha256(self) -> str:
         """The hash of the plan's text and all sources, 64 hex digits."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Tasks of the author's plan that are worked together, as one task of the plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +64,8 @@ def compare(old: PlanText, new: PlanText, state: RunState) -> Replan:
 
     Guarantees: a task that has landed never starts anew; each id is in at most one list of the edit.
     """
-    refused = _refused(old.plan, new.plan, state)
     tasks = _tasks(old, new, state)
+    refused = (*_refused(old.plan, new.plan, state), *_done_as_one(old, new, state, tasks["landed"]))
     contracts, others = _contracts(old, new), _others(old.plan, new.plan)
     if not (contracts or others or any(ids for kind, ids in tasks.items() if kind != "failed")):
         return Replan(refused=refused, edit=None)
@@ -100,9 +106,37 @@ def _refused(old: Plan, new: Plan, state: RunState) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _all_of(task: Task, text: PlanText) -> tuple[str, list[bytes]]:
-    """Return what two versions of a task are compared by: all that it says, and the content of the files that it names."""
-    return spec_hash(task), [text.sources[name] for name in _named(task)]
+def _done_as_one(old: PlanText, new: PlanText, state: RunState, changed: Collection[str]) -> Iterator[str]:
+    """Yield why what has landed as one task, or would be a part of one now, stands against the edited plan.
+
+    `changed` are tasks that have landed and are others now. One that stands for several cannot be left as it was: what is new
+    in it would never be done.
+    """
+    landed = {task_id for task_id, task in state.all_tasks.items() if task.status is TaskStatus.LANDED}
+    before, after = {group.id for group in old.groups}, {group.id for group in new.groups}
+    merged = {WHOLE} if state.started is not None and state.started.mode == "sequential" else after
+    for task_id in merged.intersection(changed):
+        yield f"{task_id} has landed as one, and takes in nothing more; put what is new into a plan of its own"
+    for group in new.groups:
+        for task in group.plan.tasks:
+            if task.id in landed - before:
+                yield f"{task.id} has landed, and would be done again as a part of {group.id}"
+    apart = {task.id for task in new.plan.tasks} - after
+    for group in old.groups:
+        for task in group.plan.tasks if group.id in landed else ():
+            if task.id in apart:
+                yield f"{task.id} has landed as a part of {group.id}, and would be done again"
+
+
+def _all_of(task: Task, text: PlanText) -> list[object]:
+    """Return what two versions of a task are compared by: all that it says, and the content of the files that it names.
+
+    Of one that stands for several, also what each of them says, and what the files that they share begin with.
+    """
+    groups = [group.plan for group in text.groups if group.id == task.id]
+    tasks = [task, *(each for plan in groups for each in plan.tasks)]
+    said = [(spec_hash(each), [text.sources[name] for name in _named(each)]) for each in tasks]
+    return [said, [{path: _text_of(file, text) for path, file in plan.crdt.files.items()} for plan in groups]]
 
 
 def _named(task: Task) -> Iterator[str]:
@@ -118,10 +152,11 @@ def _contracts(old: PlanText, new: PlanText) -> tuple[str, ...]:
 
 
 def _contract_texts(text: PlanText) -> dict[str, bytes]:
-    return {
-        path: file.text.encode() if file.text is not None else text.sources[file.source or ""]
-        for path, file in text.plan.contracts.files.items()
-    }
+    return {path: _text_of(file, text) for path, file in text.plan.contracts.files.items()}
+
+
+def _text_of(file: ContractFile, text: PlanText) -> bytes:
+    return file.text.encode() if file.text is not None else text.sources[file.source or ""]
 
 
 def _others(old: Plan, new: Plan) -> tuple[str, ...]:

@@ -18,9 +18,13 @@ from orchestrator.model.plan import Plan
 from orchestrator.model.replan import compare
 from orchestrator.model.sentences import edit_lines, sentence_for
 from orchestrator.model.state import RunState, TaskStatus, fold
+from orchestrator.model.together import Group, groups_of, together
+from orchestrator.model.unsplit import WHOLE, unsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from orchestrator.model.formats import Mode
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Text:
     plan: Plan
     sources: Mapping[str, bytes] = field(default_factory=dict)
     sha256: str = "0" * 64
+    groups: tuple[Group, ...] = ()
+
+    def together(self, *, all_of_it: bool = False) -> Text:
+        """Return it as a run works on it that lets several agents write into one file."""
+        groups = groups_of(self.plan, all_of_it=all_of_it)
+        return replace(self, plan=together(self.plan, groups), groups=groups)
 
 
 def text(*tasks: dict[str, Any], sources: dict[str, bytes] | None = None, sha256: str = "0" * 64, **more: Any) -> Text:
@@ -41,11 +51,11 @@ def task(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"id": name, "writes": (f"{name}.txt",), "steps": steps or ({"run": "true"},), **more}
 
 
-def begun(loaded: Text, stories: dict[str, str] | None = None) -> RunState:
+def begun(loaded: Text, stories: dict[str, str] | None = None, mode: Mode = "worktree") -> RunState:
     """Return a run of the plan that is taken up again after each task came as far as its story says."""
     ids = tuple(t.id for t in loaded.plan.tasks)
     state = fold(RunState(), happened.RunStarted(
-        run="r", plan="p", tasks=ids, plan_sha256=loaded.sha256, mode="worktree", base="main", commit="c", jobs=2,
+        run="r", plan="p", tasks=ids, plan_sha256=loaded.sha256, mode=mode, base="main", commit="c", jobs=2,
         folder="/", pid=1,
     ))  # fmt: skip
     state = fold(state, happened.ContractsPublished(commit="c", files=1, seconds=0))
@@ -157,6 +167,54 @@ def test_a_plan_that_means_the_same_is_no_edit(new: Text) -> None:
 )
 def test_what_is_another_run(old: Text, new: Text, why: str) -> None:
     assert compare(old, new, begun(old)).refused == (why,)
+
+
+SHARED = [task("S", {"write": {"path": "s", "from": "s"}}), task("T", needs=("S",))]
+SOURCES = {"s": b"1", "f": b"1"}
+CRDT: dict[str, Any] = {"crdt": {"files": {"shared": {"from": "f"}}}, "agents": {"other": {"kind": "script"}}}
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        text(*SHARED, sources={**SOURCES, "s": b"2"}, **CRDT),
+        text(*SHARED, sources={**SOURCES, "f": b"2"}, **CRDT),
+        text(SHARED[0], task("T"), sources=SOURCES, **CRDT),
+        text(SHARED[0], task("T", needs=("S",), agent="other"), sources=SOURCES, **CRDT),
+    ],
+)
+def test_what_is_worked_as_one_is_compared_with_all_that_each_part_says(new: Text) -> None:
+    old = text(*SHARED, sources=SOURCES, **CRDT).together(all_of_it=True)
+    assert compare(old, old, begun(old)).edit is None
+    edit = compare(old, new.together(all_of_it=True), begun(old)).edit
+    assert edit is not None
+    assert edit.changed == (WHOLE,)
+
+
+HOT = [task("S", track="hot", writes=()), task("T", track="hot", writes=(), needs=("S",)), task("F")]
+APART = text(*HOT, tracks={"hot": {"owns": ("s",)}})
+AS_ONE = text(*HOT, tracks={"hot": {"owns": ("s",), "mode": "crdt"}}).together()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mode", "landed", "why"),
+    [
+        (text(), text(task("A")), "sequential", WHOLE, "whole has landed as one, and takes in nothing more"),
+        (text(), text(task("A")), "crdt", WHOLE, "whole has landed as one, and takes in nothing more"),
+        (APART, AS_ONE, "worktree", "S", "S has landed, and would be done again as a part of hot"),
+        (AS_ONE, APART, "worktree", "hot", "S has landed as a part of hot, and would be done again"),
+    ],
+)
+def test_what_has_landed_is_not_done_again_in_another_shape(
+    old: Text, new: Text, mode: Mode, landed: str, why: str
+) -> None:
+    if mode == "sequential":
+        old, new = replace(old, plan=unsplit(old.plan)), replace(new, plan=unsplit(new.plan))
+    if mode == "crdt":
+        old, new = old.together(all_of_it=True), new.together(all_of_it=True)
+    first = next(iter(compare(old, new, begun(old, {landed: "landed"}, mode)).refused))
+    assert first.partition(";")[0] == why
+    assert compare(old, new, begun(old, {}, mode)).refused == ()
 
 
 @pytest.mark.parametrize(
