@@ -30,7 +30,7 @@ from orchestrator.model.plan import spec_hash
 from orchestrator.model.todo import TaskCard
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
-from orchestrator.process_table import start_time
+from orchestrator.process_table import boot_id, start_time
 from orchestrator.setting_up import set_up_and_work
 from orchestrator.snapshots import Snapshots
 from orchestrator.text.door import SharedDoor
@@ -83,7 +83,9 @@ class Attempt:
 
     def note_process(self, pid: int) -> None:
         """Write down a process of this attempt, so that whoever takes the run over can end it."""
-        event = happened.ProcessStarted(task=self.task.id, generation=self.generation, pid=pid, started=start_time(pid))
+        event = happened.ProcessStarted(
+            task=self.task.id, generation=self.generation, pid=pid, started=start_time(pid), boot=boot_id()
+        )
         self.context.emit(event)
 
     def remark(self, text: str) -> None:

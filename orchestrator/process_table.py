@@ -20,6 +20,7 @@ __all__ = [
     "ancestors",
     "arguments",
     "below",
+    "boot_id",
     "descendants",
     "environment",
     "find",
@@ -27,6 +28,7 @@ __all__ = [
     "parse_stat",
     "paths_of",
     "start_time",
+    "still_there",
     "user_of",
     "working_folder",
 ]
@@ -77,6 +79,22 @@ def start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot; None if it does not run, or the system does not tell."""
     process = find(pid)
     return None if process is None or process.ended else process.started
+
+
+def boot_id() -> str:
+    """Return what tells this start of the system from every other, in which any process may have any number and start time."""
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def still_there(pid: int, started: int | None, boot: str) -> Process | None:
+    """Return a process that was written down, unless it has ended, or its number is another's by now."""
+    process = find(pid)
+    if process is None or process.ended or (process.started, boot_id()) != (started, boot):
+        return None
+    return process
 
 
 def all_processes() -> list[Process]:

@@ -22,6 +22,7 @@ from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.model.reconcile import CutOff, GiveUp, LandAgain, NoteContracts, NoteLanded, TakeBack, to_settle
 from orchestrator.orphans import processes_in
 from orchestrator.process import end_group_of, marked_processes
+from orchestrator.process_table import still_there
 
 if TYPE_CHECKING:
     from orchestrator.context import RunContext
@@ -57,12 +58,13 @@ async def _end_processes(context: RunContext, state: RunState) -> None:
     All three, because a kill may come between the start of a process and its entry, and a process may leave its group, clear
     its environment, or go elsewhere.
     """
-    written = {p.pid: p.started for task in state.tasks.values() for p in task.processes}
+    noted = (p for task in state.tasks.values() for p in task.processes)
+    written = [process for p in noted if (process := still_there(p.pid, p.started, p.boot))]
     marked = [p for p, run in marked_processes(context.repository.runs_folder).items() if run == context.run]
-    found = {p.pid: p.started for p in (*marked, *processes_in(context.base.agents_home / context.run))}
-    for pid, started in {**written, **found}.items():
-        if await end_group_of(pid, started):
-            context.emit(happened.Noticed(text=f"The process {pid} of this run ran on and was ended."))
+    working = processes_in(context.base.agents_home / context.run)
+    for process in dict.fromkeys((*written, *marked, *working)):
+        if await end_group_of(process.pid, process.started):
+            context.emit(happened.Noticed(text=f"The process {process.pid} of this run ran on and was ended."))
 
 
 async def _carry_out(context: RunContext, settlement: Settlement) -> None:

@@ -15,7 +15,7 @@ from orchestrator.files import delete, drafts_left
 from orchestrator.git import query
 from orchestrator.orphans import processes_in
 from orchestrator.process import end_group_of, marked_processes
-from orchestrator.process_table import find, start_time
+from orchestrator.process_table import start_time, still_there
 from orchestrator.recoverable import find_set_aside
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def orphaned_processes(scene: Scene) -> Iterator[Leftover]:
 def _recorded(run: KnownRun) -> Iterator[Process]:
     """Yield the processes that the journal says are at work, if they still are."""
     for task in run.state.tasks.values() if run.state else ():
-        for started in task.processes:
-            process = find(started.pid)
-            if process is not None and not process.ended and process.started == started.started:
+        for noted in task.processes:
+            if process := still_there(noted.pid, noted.started, noted.boot):
                 yield process
 
 

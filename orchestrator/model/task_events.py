@@ -30,13 +30,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStarted:
-    """A process of an attempt runs; `started` tells it from a later one of the same number (clock ticks since boot)."""
+    """A process of an attempt runs; `started` tells it from a later one of the same number (clock ticks since `boot`)."""
 
     kind: ClassVar[str] = "process-started"
     task: str
     generation: int
     pid: int
     started: int | None
+    boot: str = ""
+    """Which start of the system: after another one, a stranger's process may have the same number and start time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
