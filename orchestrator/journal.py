@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from orchestrator.files import write_whole
 from orchestrator.model.events import Resumed, RunEnded, RunStarted, event_as_json, event_from_json
 from orchestrator.model.state import RunState, fold
 from orchestrator.model.stored_state import layout_of_state, state_as_json, state_from_json
+from orchestrator.process_table import all_processes, paths_of
 from orchestrator.record_file import Mark, RecordFile, is_locked, read_after, read_records
 
 if TYPE_CHECKING:
@@ -96,8 +98,11 @@ class Journal:
 
 
 def _writer_of(path: Path) -> str:
-    pids = [event.pid for _, event in read_journal(path) if isinstance(event, RunStarted | Resumed)]
-    return f" (pid {pids[-1]})" if pids else ""
+    """Return the number of the process that has the journal open; whoever has just taken the run over has not yet said so."""
+    pids = [event.pid for _, event in read_journal(path) if isinstance(event, RunStarted | Resumed)][-1:]
+    openers = [p.pid for p in all_processes() if p.pid != os.getpid() and str(path) in paths_of(p.pid)]
+    pid = next(iter([*(pid for pid in pids if pid in openers), *openers, *pids]), None)
+    return f" (pid {pid})" if pid is not None else ""
 
 
 def read_journal(path: Path) -> Iterator[tuple[float, Event]]:

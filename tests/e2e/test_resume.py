@@ -210,8 +210,12 @@ def test_a_run_that_somebody_works_on_is_not_taken_over(tmp_path: Path) -> None:
     plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["A"], "steps": [{"report": "up"}, {"sleep": "60s"}]}])
     process = start_orch("run", plan, "--run", "r", cwd=repo.path)
     wait_for_line(process.stdout, "A: says up")
-    said = orch("resume", "r", cwd=repo.path)
-    assert (said.code, f"(pid {process.pid})" in said.err) == (2, True)
+    for command in (["resume", "r"], ["resume"]):
+        said = orch(*command, cwd=repo.path)
+        assert (said.code, f"The run r is being worked on by another process (pid {process.pid})" in said.err) == (
+            2,
+            True,
+        )
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
