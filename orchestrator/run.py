@@ -193,11 +193,11 @@ def new_run_id(plan_name: str, date: str) -> str:
 
 def begin_run(
     loaded: LoadedPlan, repository: Repository, *, run: str, jobs: int, recorder: Recorder, mode: Mode = "worktree",
-    agent: str | None = None,
+    agent: str | None = None, instead_of: str | None = None,
 ) -> Run:  # fmt: skip
     """Begin a new run: everything that can be refused is refused before anything is written.
 
-    In mode sequential `agent` does all of it; None: the one that has most of the tasks.
+    In mode sequential `agent` does all of it (None: the one that has most of the tasks), perhaps `instead_of` another run.
 
     Raises:
         PlanError: the plan asks for an agent that cannot be started.
@@ -226,7 +226,7 @@ def begin_run(
         happened.RunStarted(
             run=run, plan=loaded.plan.name, tasks=tuple(task.id for task in loaded.plan.tasks),
             plan_sha256=loaded.sha256, mode=mode, agent=agent, base=base.name, commit=base.tip(), jobs=jobs,
-            folder=str(folder), pid=os.getpid(),
+            folder=str(folder), pid=os.getpid(), instead_of=instead_of,
         )
     )  # fmt: skip
     return _opened(Run(

@@ -168,27 +168,22 @@ def _fallback_of(repository: Repository, report: Report) -> Callable[[Recorder],
 
     All of that is asked of what is written down, since whoever was to begin it may have been killed.
     """
-    from orchestrator.journal import read_journal, state_in
+    from orchestrator.journal import state_in
     from orchestrator.model.decide import falls_back
     from orchestrator.planfile import load_plan
     from orchestrator.run import begin_run, new_run_id
-
-    def began(folder: Path) -> float:
-        return next(read_journal(folder / "journal"))[0]
 
     folder = Path(report["folder"])
     state = state_in(folder / "journal")
     loaded = load_plan(folder / state.plan_folder / "plan.yaml")
     if state.started is None or not falls_back(loaded.plan, state):
         return None
-    for other, known in remembered(repository):
-        alone = known.started is not None and known.started.mode == "sequential"
-        if alone and known.plan_sha256 == loaded.sha256 and began(other) > began(folder):
-            return None
-    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"base": state.started.base}))
+    if any(other.started and other.started.instead_of == folder.name for _, other in remembered(repository)):
+        return None
+    same_base = replace(loaded, plan=loaded.plan.model_copy(update={"base": state.started.base}))
     name = new_run_id(loaded.plan.name, time.strftime("%Y-%m-%d"))
     return lambda recorder: begin_run(
-        loaded, repository, run=name, jobs=state.jobs, recorder=recorder, mode="sequential"
+        same_base, repository, run=name, jobs=state.jobs, recorder=recorder, mode="sequential", instead_of=folder.name
     )
 
 
@@ -200,25 +195,38 @@ def carry_out(begin: Callable[[Recorder], Run], recorder: Recorder, heartbeat: f
 
 
 def _unfinished(repository: Repository, loaded: LoadedPlan, mode: Mode) -> tuple[Path, RunState] | None:
-    """Return the newest run of this plan, in this mode, that was begun, has not ended, and that nobody is working on."""
+    """Return the newest run of this plan, in this mode, that was begun, has not ended, and that nobody is working on.
+
+    One that followed on a run in this mode, as the plan says, is one of them.
+    """
     from orchestrator.journal import is_free
 
     for folder, state in remembered(repository):
-        same = state.started is not None and (state.started.plan, state.started.mode) == (loaded.plan.name, mode)
+        began = state.started
+        same = began is not None and began.plan == loaded.plan.name and (began.mode == mode or began.instead_of)
         if same and state.ended is None and is_free(folder / "journal"):
             return folder, state
     return None
 
 
 def _newest_open(repository: Repository, loaded: LoadedPlan | None) -> Path:
-    """Return the newest run, of this plan if there is one, that has work left and that nobody is working on."""
+    """Return the newest run, of this plan if there is one, that has work left; one that nobody is working on goes first.
+
+    What one has left is no more to do if another one followed in its place.
+    """
     from orchestrator.journal import is_free
 
+    worked_on, followed = [], set()
     for folder, state in remembered(repository):
         if state.started is None or (loaded is not None and state.started.plan != loaded.plan.name):
             continue
-        if (state.ended is None or state.ended.status != "landed") and is_free(folder / "journal"):
-            return folder
+        followed.add(state.started.instead_of)
+        if (state.ended is None or state.ended.status != "landed") and folder.name not in followed:
+            if is_free(folder / "journal"):
+                return folder
+            worked_on.append(folder)
+    if worked_on:
+        return worked_on[0]  # to open it says by whom
     of = f" of {loaded.plan.name}" if loaded else ""
     raise UsageError(
         f"No run{of} in this repository has work left.", hint="Name the run, or start one with `orch run PLAN`."

@@ -25,7 +25,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run of a plan's `tasks` (ids, in plan order) begins on a base branch; `agent` does it all, in mode sequential."""
+    """A run of a plan's `tasks` (ids, in plan order) begins on a base branch; `agent` does it all, in mode sequential.
+
+    `instead_of` is the run of which nothing has landed, if the plan says that one agent then does all of it.
+    """
 
     kind: ClassVar[str] = "run-started"
     run: str
@@ -39,6 +42,7 @@ class RunStarted:
     folder: str
     pid: int
     agent: str | None = None
+    instead_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,11 +51,14 @@ def test_one_that_was_killed_goes_on_in_sequence(repo: Repo, tmp_path: Path) -> 
     assert (said.code, [task["id"] for task in said.json["tasks"]]) == (0, ["whole"]), said.err
 
 
+ONLY_AS_ONE = [
+    {"id": name, "writes": [name], "attempts": 1, "steps": [{"run": "test $ORCH_TASK = whole"}, writes(name)]}
+    for name in ("a", "b")
+]
+
+
 def test_it_follows_if_the_plan_says_so_and_nothing_has_landed(repo: Repo, tmp_path: Path) -> None:
-    tasks = [
-        {"id": "A", "writes": ["a"], "attempts": 1, "steps": [{"run": "test $ORCH_TASK = whole"}, writes("a")]},
-        {"id": "B", "writes": ["b"], "attempts": 1, "steps": [{"run": "test $ORCH_TASK = whole"}, writes("b")]},
-    ]
+    tasks = ONLY_AS_ONE
     offered = orch("run", write_plan(tmp_path / "p", tasks), cwd=repo.path)
     assert (offered.code, "orch run --mode sequential PLAN" in offered.out) == (1, True), offered.out
     said = orch("run", write_plan(tmp_path / "q", tasks, fallback="sequential"), "--new", cwd=repo.path)
@@ -64,21 +67,25 @@ def test_it_follows_if_the_plan_says_so_and_nothing_has_landed(repo: Repo, tmp_p
     assert repo.show("a", "main") == repo.show("b", "main") == "x\n"
 
 
-@pytest.mark.parametrize("point", ["process-started:1", "report-written:1", "report-written:2"])
-def test_it_follows_if_it_was_killed_before_or_between_or_after(repo: Repo, tmp_path: Path, point: str) -> None:
-    steps = [{"run": "test $ORCH_TASK = whole"}, writes("a")]
-    plan = write_plan(
-        tmp_path / "p", [{"id": "A", "writes": ["a"], "attempts": 1, "steps": steps}], fallback="sequential"
-    )
-    killed = orch("run", plan, "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": point})
+@pytest.mark.parametrize("kill", ["work-captured:2", "report-written:1", "base-move:1"])
+def test_it_follows_once_whenever_the_run_was_killed(repo: Repo, tmp_path: Path, kill: str) -> None:
+    repo.git("branch", "other")
+    plan = write_plan(tmp_path / "p", ONLY_AS_ONE, fallback="sequential")
+    killed = orch("run", plan, "--run", "first", "--jobs", "1", cwd=repo.path, env={"ORCH_KILL_AT": kill})
     assert killed.code == -signal.SIGKILL, killed.out + killed.err
-    repo.git("switch", "-q", "-c", "elsewhere")
-    said = orch("resume", "r", cwd=repo.path)
-    again = orch("resume", "r", cwd=repo.path)
-    assert (said.code, again.code) == (1 if point == "report-written:2" else 0, 1), said.out + said.err
-    assert repo.show("a", "main") == "x\n"
-    runs = [folder for folder in (repo.path / ".git" / "orch").iterdir() if (folder / "journal").is_file()]
-    assert len(runs) == 2, "what has begun does not begin again"
+    if kill == "base-move:1":  # the one that followed has begun
+        offered = orch("run", plan, cwd=repo.path)
+        assert (offered.code, "has not ended" in offered.err) == (2, True), offered.out + offered.err
+    repo.git("checkout", "-q", "other")
+    said = orch("resume", "--json", cwd=repo.path)
+    assert (said.code, [task["id"] for task in said.json["tasks"]]) == (0, ["whole"]), said.err
+    assert repo.show("a", "main") == repo.show("b", "main") == "x\n"
+    assert repo.files("other") == ["README.txt"]
+    nothing = orch("resume", "--retry", cwd=repo.path)
+    assert (nothing.code, "has work left" in nothing.err) == (2, True), nothing.out
+    assert orch("resume", "first", cwd=repo.path).code == 1
+    runs = [folder for folder in (repo.path / ".git/orch").iterdir() if (folder / "journal").is_file()]
+    assert len(runs) == 2, "what has followed does not follow again"
 
 
 def test_it_does_not_follow_if_something_has_landed(repo: Repo, tmp_path: Path) -> None:
