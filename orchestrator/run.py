@@ -214,14 +214,8 @@ def begin_run(
     base.refuse_if_dirty()
     folder = repository.runs_folder / run
     _refuse_leftovers(repository, home, folder)
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise UsageError(
-            f"There is a run {run} already.", hint="Choose another name with --run, or leave it out."
-        ) from error
+    recorder.journal = _new_journal(folder)
     pin_plan(loaded, folder / "plan")
-    recorder.journal = Journal(folder / "journal")
     recorder.emit(
         happened.RunStarted(
             run=run, plan=loaded.plan.name, tasks=tuple(task.id for task in loaded.plan.tasks),
@@ -233,6 +227,22 @@ def begin_run(
         name=run, folder=folder, loaded=loaded, repository=repository, base=base, home=home, agents=agents, jobs=jobs,
         recorder=recorder, technique=technique,
     ))  # fmt: skip
+
+
+def _new_journal(folder: Path) -> Journal:
+    """Make a run's folder and open its journal, which no other process may do now; one that a kill left before it began will do.
+
+    Raises:
+        UsageError: there is a run of this name, or another process begins one just now.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if {place.name for place in folder.iterdir()} <= {"plan", "journal"}:
+        journal = Journal(folder / "journal")
+        if journal.state.started is None:
+            delete(folder / "plan")
+            return journal
+        journal.close()
+    raise UsageError(f"There is a run {folder.name} already.", hint="Choose another name with --run, or leave it out.")
 
 
 def _refuse_leftovers(repository: Repository, home: Path, folder: Path) -> None:
@@ -261,7 +271,9 @@ def take_over_run(
     recorder.journal = journal = Journal(folder / "journal")
     state = journal.state
     if state.started is None:
-        raise UsageError(f"The run {folder.name} ended before it began.", hint="Start it again with `orch run`.")
+        raise UsageError(
+            f"The run {folder.name} ended before it began.", hint=f"Start it again: orch run --run {folder.name} PLAN"
+        )
     loaded = pinned_plan(folder, state)
     edited = in_mode(edited, state.started.mode, state.started.agent) if edited is not None else None
     edit = edit_of(folder, loaded, edited, state) if edited is not None else None

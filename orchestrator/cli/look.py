@@ -58,6 +58,8 @@ def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
             if given_up
             else f"Go on with it: orch resume {folder.name}"
         )
+        if state.started is None:
+            how = f"It has not begun. Start it again: orch run --run {folder.name} PLAN"
         lines.append(how if is_free(folder / "journal") else "A process is working on it.")
     say(lines)
 

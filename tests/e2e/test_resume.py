@@ -221,6 +221,20 @@ def test_a_run_that_somebody_works_on_is_not_taken_over(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize("kill", ["plan-pin:1", "plan-pinned:1", "journal-append:1"])
+def test_a_run_that_was_killed_before_it_began_is_begun_anew_under_its_name(tmp_path: Path, kill: str) -> None:
+    repo = make_repo(tmp_path / "repo")
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["A"], "steps": [{"write": {"path": "A", "text": "a"}}]}])
+    assert orch("run", plan, "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": kill}).code == -signal.SIGKILL
+    told, said = orch("status", "r", cwd=repo.path), orch("resume", "r", cwd=repo.path)
+    assert "It has not begun. Start it again: orch run --run r PLAN" in told.out, told.out
+    assert (said.code, "The run r ended before it began." in said.err) == (2, True), said.err
+    assert orch("run", plan, "--run", "r", cwd=repo.path).code == 0
+    again = orch("run", plan, "--run", "r", cwd=repo.path)
+    assert (again.code, "There is a run r already." in again.err) == (2, True), again.err
+    assert repo.git("log", "--format=%s", "--first-parent", "main").splitlines()[0] == "Land A: A"
+
+
 def test_an_interrupted_run_goes_on_and_an_unfinished_one_is_offered(tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "repo")
     once = {"run": f"test -e {tmp_path}/go || {{ echo waiting; sleep 60; }}"}
