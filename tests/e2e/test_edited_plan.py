@@ -169,6 +169,21 @@ def test_what_a_run_cannot_go_on_with_changes_nothing(repo: Repo, tmp_path: Path
     assert orch("resume", "r", cwd=repo.path).code == 0
 
 
+def test_a_pinned_plan_that_was_tampered_with_or_is_gone_is_not_gone_on_with(repo: Repo, tmp_path: Path) -> None:
+    steps = {"write": {"path": "A.txt", "from": "a"}}
+    plan = write_plan(tmp_path / "p", [task("A", steps)], {"a": "agreed\n"})
+    killed(repo, plan)
+    named = repo.path / ".git/orch/r/plan/a"
+    named.write_text("other\n")
+    said = orch("resume", "r", cwd=repo.path)
+    assert (said.code, "is not the one with which the run r was left" in said.err) == (2, True), said.err
+    named.unlink()
+    assert orch("resume", "r", cwd=repo.path).code in (2, 3)
+    assert repo.files("main") == ["README.txt"]
+    named.write_text("agreed\n")
+    assert (orch("resume", "r", cwd=repo.path).code, repo.show("A.txt")) == (0, "agreed\n")
+
+
 KILLS = ["plan-pinned:1", "journal-append:4", "journal-appended:4", "checkout-move:1"]
 
 
