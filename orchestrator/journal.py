@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import __version__
 from orchestrator.effects import reached
 from orchestrator.errors import StoreError, UsageError
-from orchestrator.files import write_whole
+from orchestrator.files import delete, write_whole
 from orchestrator.model.events import Resumed, RunEnded, RunStarted, event_as_json, event_from_json
 from orchestrator.model.state import RunState, fold
 from orchestrator.model.stored_state import layout_of_state, state_as_json, state_from_json
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from orchestrator.model.events import Event
 
-__all__ = ["Journal", "follow_journal", "is_free", "read_journal", "state_in"]
+__all__ = ["Journal", "follow_journal", "is_free", "new_journal", "read_journal", "state_in"]
 
 _MAGIC, _KIND = b"orjrnal1", "journal"
 _STATE_VERSION = 1  # raise it when the same events come to another state
@@ -95,6 +95,22 @@ class Journal:
             with contextlib.suppress(OSError):
                 write_whole(_state_file(self._file.path), _stored_form(self.state, self._file.last))
             self._unstored = 0
+
+
+def new_journal(folder: Path) -> Journal:
+    """Make a run's folder and open its journal, before anything else is in it; what a kill has left before a run began will do.
+
+    Raises:
+        UsageError: there is a run of this name, or another process begins one just now.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if {place.name for place in folder.iterdir()} <= {"plan", "journal"}:
+        journal = Journal(folder / "journal")
+        if journal.state.started is None:
+            delete(folder / "plan")
+            return journal
+        journal.close()
+    raise UsageError(f"There is a run {folder.name} already.", hint="Choose another name with --run, or leave it out.")
 
 
 def _writer_of(path: Path) -> str:

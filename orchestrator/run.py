@@ -28,7 +28,7 @@ from orchestrator.gating import Gating
 from orchestrator.git import query
 from orchestrator.git.gc_lock import no_gc
 from orchestrator.git.repository import private_git_folder
-from orchestrator.journal import Journal
+from orchestrator.journal import Journal, new_journal
 from orchestrator.landing import Landing
 from orchestrator.listener import listen
 from orchestrator.model import events as happened
@@ -214,7 +214,7 @@ def begin_run(
     base.refuse_if_dirty()
     folder = repository.runs_folder / run
     _refuse_leftovers(repository, home, folder)
-    recorder.journal = _new_journal(folder)
+    recorder.journal = new_journal(folder)
     pin_plan(loaded, folder / "plan")
     recorder.emit(
         happened.RunStarted(
@@ -227,22 +227,6 @@ def begin_run(
         name=run, folder=folder, loaded=loaded, repository=repository, base=base, home=home, agents=agents, jobs=jobs,
         recorder=recorder, technique=technique,
     ))  # fmt: skip
-
-
-def _new_journal(folder: Path) -> Journal:
-    """Make a run's folder and open its journal, which no other process may do now; one that a kill left before it began will do.
-
-    Raises:
-        UsageError: there is a run of this name, or another process begins one just now.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if {place.name for place in folder.iterdir()} <= {"plan", "journal"}:
-        journal = Journal(folder / "journal")
-        if journal.state.started is None:
-            delete(folder / "plan")
-            return journal
-        journal.close()
-    raise UsageError(f"There is a run {folder.name} already.", hint="Choose another name with --run, or leave it out.")
 
 
 def _refuse_leftovers(repository: Repository, home: Path, folder: Path) -> None:
