@@ -52,14 +52,12 @@ def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
     if over != "landed":
         given_up = {row["status"] for row in rows} <= {"landed", "failed", "blocked"}
         how = (
-            "It ended before it began. Start it again with `orch run`."
+            f"It has not begun. Start it again: orch run --run {folder.name} PLAN"
             if state.started is None
             else f"Try what has failed again: orch resume {folder.name} --retry"
             if given_up
             else f"Go on with it: orch resume {folder.name}"
         )
-        if state.started is None:
-            how = f"It has not begun. Start it again: orch run --run {folder.name} PLAN"
         lines.append(how if is_free(folder / "journal") else "A process is working on it.")
     say(lines)
 
