@@ -83,10 +83,9 @@ class Attempt:
 
     def note_process(self, pid: int) -> None:
         """Write down a process of this attempt, so that whoever takes the run over can end it."""
-        event = happened.ProcessStarted(
+        self.context.emit(happened.ProcessStarted(
             task=self.task.id, generation=self.generation, pid=pid, started=start_time(pid), boot=boot_id()
-        )
-        self.context.emit(event)
+        ))  # fmt: skip
 
     def remark(self, text: str) -> None:
         """Tell the user something about this attempt that changes nothing."""
