@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from orchestrator.model.independence import Independence
     from orchestrator.model.state import RunState
     from orchestrator.planfile import LoadedPlan
-    from orchestrator.radar import Radar
-    from orchestrator.worktrees import Worktrees
+    from orchestrator.worktrees.radar import Radar
+    from orchestrator.worktrees.worktrees import Worktrees
 
 __all__ = ["RunContext"]
 

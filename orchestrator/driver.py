@@ -12,7 +12,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.crew import attempt
+from orchestrator.crew.crew import attempt
 from orchestrator.errors import BaseBranchError, DiskError, OrchestratorError
 from orchestrator.files import write_whole
 from orchestrator.model import decide as to_do
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from orchestrator.context import RunContext
     from orchestrator.engine import Engine
-    from orchestrator.journal import Journal
-    from orchestrator.landing import Landing
+    from orchestrator.journal.journal import Journal
+    from orchestrator.landing.landing import Landing
 
 __all__ = ["Driver", "Recorder"]
 

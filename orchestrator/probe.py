@@ -20,7 +20,7 @@ from orchestrator.git import change, query
 from orchestrator.git.command import Git
 from orchestrator.git.repository import Repository
 from orchestrator.model.outcome import Outcome, OutcomeStatus
-from orchestrator.process import clean_environment, run_group
+from orchestrator.processes.process import clean_environment, run_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,19 +10,19 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from orchestrator.candidate import forget_candidates
-from orchestrator.crew import Attempt, take_in
+from orchestrator.crew.crew import Attempt, take_in
 from orchestrator.errors import ClaimRefused, GitError, WorkspaceError
 from orchestrator.git import query
 from orchestrator.git.gc_lock import no_gc
 from orchestrator.git.parse import CommitId
+from orchestrator.landing.candidate import forget_candidates
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.model.reconcile import CutOff, GiveUp, LandAgain, NoteContracts, NoteLanded, TakeBack, to_settle
-from orchestrator.orphans import processes_in
-from orchestrator.process import end_group_of, marked_processes
-from orchestrator.process_table import still_there
+from orchestrator.processes.orphans import processes_in
+from orchestrator.processes.process import end_group_of, marked_processes
+from orchestrator.processes.table import still_there
 
 if TYPE_CHECKING:
     from orchestrator.context import RunContext

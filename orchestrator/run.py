@@ -19,24 +19,23 @@ from orchestrator.confine.audit import RepositoryGuard
 from orchestrator.confine.confinement import delete_scratch, scratch_left
 from orchestrator.context import RunContext
 from orchestrator.contracts import write_contracts
+from orchestrator.crew.listener import listen
 from orchestrator.disk_faults import refuse_faulty_disk
 from orchestrator.driver import Driver
 from orchestrator.engine import LocalEngine
 from orchestrator.errors import BaseBranchError, UsageError
 from orchestrator.files import delete, drafts_left
-from orchestrator.gating import Gating
 from orchestrator.git import query
 from orchestrator.git.gc_lock import no_gc
 from orchestrator.git.repository import private_git_folder
-from orchestrator.journal import Journal, new_journal
-from orchestrator.landing import Landing
-from orchestrator.listener import listen
+from orchestrator.journal.journal import Journal, new_journal
+from orchestrator.landing.gating import Gating
+from orchestrator.landing.landing import Landing
 from orchestrator.model import events as happened
 from orchestrator.model.decide import verdict
 from orchestrator.model.independence import Independence
 from orchestrator.model.state import TaskStatus
 from orchestrator.model.todo import TaskCard
-from orchestrator.orphans import adopting
 from orchestrator.plan_of_run import (
     agents_for,
     boundaries_of,
@@ -48,13 +47,14 @@ from orchestrator.plan_of_run import (
     with_edited_plan,
 )
 from orchestrator.planfile import contract_files
-from orchestrator.radar import Radar
+from orchestrator.processes.orphans import adopting
 from orchestrator.recovery import reconcile
 from orchestrator.report import write_report
-from orchestrator.technique import demanded_technique
-from orchestrator.tracing import traced
-from orchestrator.worktrees import Worktrees
-from orchestrator.worktrees_home import worktrees_home
+from orchestrator.tracing.tracing import traced
+from orchestrator.worktrees.home import worktrees_home
+from orchestrator.worktrees.radar import Radar
+from orchestrator.worktrees.technique import demanded_technique
+from orchestrator.worktrees.worktrees import Worktrees
 
 if TYPE_CHECKING:
     from orchestrator.agents.base import Agent, Desk
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from orchestrator.model.formats import Mode, Report
     from orchestrator.planfile import LoadedPlan
     from orchestrator.service import Served
-    from orchestrator.technique import Technique
+    from orchestrator.worktrees.technique import Technique
 
 _TRIES = 20
 __all__ = ["Run", "begin_run", "new_run_id", "take_over_run"]

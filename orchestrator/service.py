@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from starlette.routing import Route
 
+from orchestrator.agents.mcp_server import McpEndpoint
 from orchestrator.board.access import Keys
 from orchestrator.board.publication import URL_FILE, Publication, published
 from orchestrator.board.server import Address
-from orchestrator.journal import read_journal, state_in
-from orchestrator.mcp_server import McpEndpoint
+from orchestrator.journal.journal import read_journal, state_in
 from orchestrator.model.state import RunState, fold
 from orchestrator.page.routes import page_routes
 from orchestrator.page.run_files import RunFiles

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.journal import read_journal
+from orchestrator.journal.journal import read_journal
 from orchestrator.model.events import Assigned, AttemptStarted, Event
 from tests.support.fake_dialects import Call, Reply
 from tests.support.fake_model import FakeModel

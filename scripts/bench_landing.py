@@ -21,7 +21,7 @@ from bench_repos import Bench, describe_machine, generated, git, shell, work_bra
 from bench_stage import hold_each, land_all, opened, worktrees_made
 
 from orchestrator.git import query
-from orchestrator.radar import meetings
+from orchestrator.worktrees.radar import meetings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

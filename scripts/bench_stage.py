@@ -19,11 +19,11 @@ from orchestrator.board.hub import open_board
 from orchestrator.confine.audit import RepositoryGuard
 from orchestrator.context import RunContext
 from orchestrator.driver import Recorder
-from orchestrator.gating import Gating
 from orchestrator.git.parse import CommitId
 from orchestrator.git.repository import Repository, private_git_folder
-from orchestrator.journal import Journal
-from orchestrator.landing import Landing
+from orchestrator.journal.journal import Journal
+from orchestrator.landing.gating import Gating
+from orchestrator.landing.landing import Landing
 from orchestrator.model import events as happened
 from orchestrator.model.boundary import boundary_of
 from orchestrator.model.globs import Scope
@@ -31,8 +31,8 @@ from orchestrator.model.independence import Independence
 from orchestrator.model.state import RunState, TaskStatus
 from orchestrator.model.todo import TaskCard
 from orchestrator.planfile import load_plan
-from orchestrator.radar import Radar
-from orchestrator.worktrees import Worktrees
+from orchestrator.worktrees.radar import Radar
+from orchestrator.worktrees.worktrees import Worktrees
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def test_every_module_is_reached_from_the_command_line() -> None:
     packages = {m for m in MODULES if any(other.startswith(f"{m}.") for other in MODULES)}
     entry_points = {"orchestrator.__main__", "orchestrator.cli"}
     assert set(MODULES) - reached - packages - entry_points == set()
+
+
+def test_the_layers_that_are_told_are_those_that_are_enforced() -> None:
+    rules = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [rule["layers"] for rule in rules if rule["type"] == "layers"]
+    told = (PACKAGE.parent / "docs" / "architecture.md").read_text().split("## Layers")[1].split("```")[1]
+    assert told.splitlines()[1:] == [layer.replace("orchestrator.", "") for layer in layers]
+    known = {name.strip() for layer in layers for name in layer.split("|")} | {"orchestrator.__main__"}
+    assert {name for name in MODULES if name.count(".") == 1} == known
 
 
 def test_no_two_modules_import_each_other() -> None:

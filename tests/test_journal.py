@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import DiskError, StoreError, UsageError
-from orchestrator.journal import Journal, follow_journal, is_free, read_journal, state_in
+from orchestrator.journal.journal import Journal, follow_journal, is_free, read_journal, state_in
+from orchestrator.journal.record_file import RecordFile
 from orchestrator.model.events import Assigned, Event, Noticed, PlanEdited, Resumed, RunEnded, RunStarted
 from orchestrator.model.finding import CheckResult
 from orchestrator.model.state import RunState, fold
-from orchestrator.record_file import RecordFile
 
 
 def texts(path: Path) -> list[str]:

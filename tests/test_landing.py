@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.gating import slots_for
+from orchestrator.landing.gating import slots_for
 from orchestrator.model import events as happened
 from orchestrator.model.plan import MergePolicy
 from orchestrator.model.train_values import Key, Status

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ProcessError
-from orchestrator.orphans import adopting, kill, processes_in, remember
-from orchestrator.process import Ending, Exit, Ladder, clean_environment, end_group_of, run_group
-from orchestrator.process_table import all_processes, find, parse_stat
+from orchestrator.processes.orphans import adopting, kill, processes_in, remember
+from orchestrator.processes.process import Ending, Exit, Ladder, clean_environment, end_group_of, run_group
+from orchestrator.processes.table import all_processes, find, parse_stat
 from tests.support.processes import alive
 
 pytestmark = pytest.mark.e2e

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.agents.anthropic_conversation import AnthropicModel
 from orchestrator.agents.anthropic_environment import Environment
+from orchestrator.agents.board_tools import INSTRUCTIONS
 from orchestrator.agents.file_tools import FileTools
 from orchestrator.agents.toolbox import Toolbox
-from orchestrator.board_tools import INSTRUCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from orchestrator.errors import ProcessError
 from orchestrator.model.agent_events import Called, Returned, Turned
 from orchestrator.model.outcome import Outcome, OutcomeStatus
-from orchestrator.process import Ending, Exit, marks_of, run_group
+from orchestrator.processes.process import Ending, Exit, marks_of, run_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -11,14 +11,14 @@ from typing import IO, TYPE_CHECKING
 from orchestrator.agents.command import reason_of, run_in_worktree, status_of
 from orchestrator.errors import ProcessError
 from orchestrator.model.outcome import Outcome, OutcomeStatus
-from orchestrator.process import Ending
+from orchestrator.processes.process import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Any
 
     from orchestrator.agents.base import Assignment
-    from orchestrator.process import Exit
+    from orchestrator.processes.process import Exit
 
 __all__ = ["PATIENCE", "STOPPED", "against_path", "converse"]
 

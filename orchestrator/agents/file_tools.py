@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.errors import ProcessError
 from orchestrator.model.plan_values import repository_path
-from orchestrator.process import Ending, Exit, clean_environment, run_group
+from orchestrator.processes.process import Ending, Exit, clean_environment, run_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

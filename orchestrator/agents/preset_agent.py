@@ -24,7 +24,7 @@ from orchestrator.errors import ProcessError
 from orchestrator.model.agent_events import Turned, Used
 from orchestrator.model.budget import limit_passed
 from orchestrator.model.outcome import Outcome, OutcomeStatus
-from orchestrator.process import Ending
+from orchestrator.processes.process import Ending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.agents.preset import Preset
     from orchestrator.agents.troubles import Trouble
     from orchestrator.model.agent_events import AgentEvent
-    from orchestrator.process import Exit
+    from orchestrator.processes.process import Exit
 
 __all__ = ["PresetAgent", "has_changed_what_it_may"]
 

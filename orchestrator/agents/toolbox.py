@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestrator.agents.board_tools import TOOLS, call
 from orchestrator.agents.command import run_in_worktree
 from orchestrator.agents.ending import unless_stopped
 from orchestrator.agents.file_tools import EditFile, FileTools, ListFiles, ReadFile, SearchFiles, ToolRefused, WriteFile
-from orchestrator.board_tools import TOOLS, call
 from orchestrator.errors import ProcessError
-from orchestrator.process import Ending
+from orchestrator.processes.process import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from orchestrator.board.document import Document
 from orchestrator.board.frame import GONE, Frame, decode_body, encode_body
 from orchestrator.effects import reached
 from orchestrator.errors import BoardError, StoreError
-from orchestrator.record_file import RecordFile, read_records
+from orchestrator.journal.record_file import RecordFile, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,7 +18,7 @@ from orchestrator.confine.level import Level, gate_level
 from orchestrator.errors import ProcessError
 from orchestrator.files import open_new
 from orchestrator.model.gates import GateEnding, GateFinding, GateOutcome, either, has, judge, judge_again
-from orchestrator.process import Ending, clean_environment, marks_of, run_group
+from orchestrator.processes.process import Ending, clean_environment, marks_of, run_group
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -62,7 +62,7 @@ def _written(
     from orchestrator.architect import bring_plan, own_repository, plan_for
     from orchestrator.cli.running import execute
     from orchestrator.files import delete
-    from orchestrator.owned_folder import ARCHITECT, owned_folder
+    from orchestrator.leftovers.owned_folder import ARCHITECT, owned_folder
     from orchestrator.planfile import load_plan
     from orchestrator.run import begin_run
 

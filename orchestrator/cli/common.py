@@ -66,7 +66,7 @@ def run_folders(repository: Repository) -> list[Path]:
 def remembered(repository: Repository) -> Iterator[tuple[Path, RunState]]:
     """Yield folder and state of the newest runs, newest first; one whose journal cannot be read is passed over."""
     from orchestrator.errors import StoreError
-    from orchestrator.journal import state_in
+    from orchestrator.journal.journal import state_in
 
     for folder in run_folders(repository)[:_LOOKED_AT]:
         with contextlib.suppress(StoreError):

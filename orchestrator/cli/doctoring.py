@@ -48,7 +48,7 @@ def doctor(
         return probe_agent(open_repository(repo), probe, plan, within, as_json=as_json)
     from orchestrator.doctor import examine, lines_on, look_at_machine, problems_of
     from orchestrator.model.text import clean_text
-    from orchestrator.worktrees_home import worktrees_home
+    from orchestrator.worktrees.home import worktrees_home
 
     repository = open_repository(repo)
     home, no_home = None, ""

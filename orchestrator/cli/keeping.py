@@ -17,8 +17,8 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchestrator.cleaning import Verdict
     from orchestrator.git.repository import Repository
+    from orchestrator.leftovers.cleaning import Verdict
     from orchestrator.model.items import Item
 
 __all__ = ["clean", "recover"]
@@ -38,8 +38,8 @@ def recover(
     repo: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """List what RUN (default: every run) has left that did not land, or bring one item of it back. Nothing is removed."""
-    from orchestrator.recoverable import find_items, find_plans_tried, find_set_aside
-    from orchestrator.worktrees_home import worktrees_home
+    from orchestrator.leftovers.recoverable import find_items, find_plans_tried, find_set_aside
+    from orchestrator.worktrees.home import worktrees_home
 
     if to is not None and branch is not None:
         raise UsageError("Say either --to or --branch.")
@@ -60,7 +60,7 @@ def recover(
 
 def _runs(repository: Repository, home: Path, run: str | None) -> list[str]:
     """Return the runs that are meant, newest first; those whose folder has gone come last."""
-    from orchestrator.recoverable import runs_found
+    from orchestrator.leftovers.recoverable import runs_found
 
     remembered = [folder.name for folder in run_folders(repository)]
     names = [*remembered, *sorted(runs_found(repository, home) - set(remembered), reverse=True)]
@@ -69,7 +69,7 @@ def _runs(repository: Repository, home: Path, run: str | None) -> list[str]:
 
 def _named(repository: Repository, items: Sequence[Item], name: str) -> list[Item]:
     """Return the items of a name; with `~n` the snapshot so many before the newest."""
-    from orchestrator.recoverable import snapshots_of
+    from orchestrator.leftovers.recoverable import snapshots_of
 
     parts = re.fullmatch(r"(.*?)(?:~([0-9]{1,9}))?", name, re.DOTALL)
     assert parts is not None, "every text has this form"
@@ -100,8 +100,8 @@ def _the_one(items: Sequence[Item], name: str | None) -> Item:
 
 
 def _bring_back(repository: Repository, item: Item, to: Path | None, branch: str | None, *, as_json: bool) -> None:
+    from orchestrator.leftovers.recoverable import branch_at, write_out
     from orchestrator.model.text import printable
-    from orchestrator.recoverable import branch_at, write_out
 
     left_out: list[str] = []
     if to is not None:
@@ -122,7 +122,7 @@ def _bring_back(repository: Repository, item: Item, to: Path | None, branch: str
 
 
 def _list(found: Sequence[tuple[Repository, Sequence[Item]]], *, as_json: bool) -> None:
-    from orchestrator.recoverable import differing_files, snapshots_of
+    from orchestrator.leftovers.recoverable import differing_files, snapshots_of
 
     rows = [
         {
@@ -156,9 +156,9 @@ def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 @json_option
 def clean(*, run: str | None, dry_run: bool, repo: Path | None, as_json: bool) -> None:
     """Remove branches, refs and worktrees of RUN (default: of every run) as far as all in them is proved to be elsewhere."""
-    from orchestrator import cleaning
-    from orchestrator.recoverable import find_items, find_plans_tried, find_set_aside
-    from orchestrator.worktrees_home import worktrees_home
+    from orchestrator.leftovers import cleaning
+    from orchestrator.leftovers.recoverable import find_items, find_plans_tried, find_set_aside
+    from orchestrator.worktrees.home import worktrees_home
 
     repository = open_repository(repo)
     home = worktrees_home(repository)
@@ -179,7 +179,7 @@ def clean(*, run: str | None, dry_run: bool, repo: Path | None, as_json: bool) -
 
 
 def _kept_plan(own: Repository) -> Verdict:
-    from orchestrator.cleaning import Verdict
+    from orchestrator.leftovers.cleaning import Verdict
 
     folder = own.common_dir.parent
     why = f"what an `orch plan` wrote there may be nowhere else; `orch recover` lists it, or delete it yourself: rm -r {folder}"

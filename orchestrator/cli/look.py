@@ -25,7 +25,7 @@ __all__ = ["board", "log", "status"]
 @json_option
 def status(*, run: str | None, repo: Path | None, as_json: bool) -> None:
     """Show where RUN (default: the newest) stands."""
-    from orchestrator.journal import is_free, state_in
+    from orchestrator.journal.journal import is_free, state_in
     from orchestrator.model.state import TaskStatus
     from orchestrator.model.text import clean_text
 
@@ -73,7 +73,7 @@ def log(
     *, run: str | None, task: str | None, follow: bool, transcript: bool, repo: Path | None, as_json: bool
 ) -> None:  # fmt: skip
     """Show what happened in RUN (default: the newest), in order."""
-    from orchestrator.journal import follow_journal, read_journal, state_in
+    from orchestrator.journal.journal import follow_journal, read_journal, state_in
     from orchestrator.model.events import event_as_json
     from orchestrator.model.sentences import sentence_for
 

@@ -34,7 +34,7 @@ def check(*, plan_path: Path, repo: Path | None, as_json: bool) -> None:
     from orchestrator.model.payoff import payoff_of
     from orchestrator.plan_of_run import in_mode
     from orchestrator.planfile import load_plan
-    from orchestrator.worktrees_home import worktrees_home
+    from orchestrator.worktrees.home import worktrees_home
 
     loaded = load_plan(plan_path)
     agents_of(loaded)
@@ -141,7 +141,7 @@ def init(*, out: Path, repo: Path | None) -> None:
     from orchestrator.errors import UsageError
     from orchestrator.files import write_whole
     from orchestrator.git import query
-    from orchestrator.scaffold import scaffold
+    from orchestrator.planfile.scaffold import scaffold
 
     repository = open_repository(repo)
     if out.exists():

@@ -30,7 +30,7 @@ def probe_agent(repository: Repository, name: str, plan: Path | None, seconds: f
         PlanError: the plan is not valid, or the agent cannot be started here.
     """
     from orchestrator.files import delete
-    from orchestrator.owned_folder import PROBE, owned_folder
+    from orchestrator.leftovers.owned_folder import PROBE, owned_folder
 
     spec, sources = _spec_of(name, plan)
     repository.runs_folder.mkdir(exist_ok=True)

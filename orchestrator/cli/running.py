@@ -168,7 +168,7 @@ def _fallback_of(repository: Repository, report: Report) -> Callable[[Recorder],
 
     All of that is asked of what is written down, since whoever was to begin it may have been killed.
     """
-    from orchestrator.journal import state_in
+    from orchestrator.journal.journal import state_in
     from orchestrator.model.decide import falls_back
     from orchestrator.planfile import load_plan
     from orchestrator.run import begin_run, new_run_id
@@ -199,7 +199,7 @@ def _unfinished(repository: Repository, loaded: LoadedPlan, mode: Mode) -> tuple
 
     One that followed on a run in this mode, as the plan says, is one of them.
     """
-    from orchestrator.journal import is_free
+    from orchestrator.journal.journal import is_free
 
     for folder, state in remembered(repository):
         began = state.started
@@ -214,7 +214,7 @@ def _newest_open(repository: Repository, loaded: LoadedPlan | None) -> Path:
 
     What one has left is no more to do if another one followed in its place.
     """
-    from orchestrator.journal import is_free
+    from orchestrator.journal.journal import is_free
 
     worked_on, followed = [], set()
     for folder, state in remembered(repository):

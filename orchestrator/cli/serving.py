@@ -107,7 +107,7 @@ def serve(*, run: str | None, token_for: str | None, repo: Path | None, publicat
 
     from orchestrator.board.archive import Archive
     from orchestrator.board.publication import read_url_file
-    from orchestrator.journal import is_free
+    from orchestrator.journal.journal import is_free
 
     repository = open_repository(repo)
     folder = run_folder(repository, run)

@@ -46,7 +46,7 @@ def answer(*, question: str, text: str, run: str | None, repo: Path | None) -> N
 def cancel(*, task: str, run: str | None, repo: Path | None) -> None:
     """Cancel TASK: its attempt is stopped, and what it wrote is kept on its branch. What is landing may still land."""
     from orchestrator.inbox import Message
-    from orchestrator.journal import state_in
+    from orchestrator.journal.journal import state_in
 
     folder = run_folder(open_repository(repo), run)
     now = state_in(folder / "journal").tasks.get(task)
@@ -84,7 +84,7 @@ def mcp(*, url: str | None) -> None:
 
     A run gives its agents $ORCH_MCP_URL and $ORCH_TOKEN; programs that speak MCP over HTTP use these two directly.
     """
-    from orchestrator.mcp_bridge import bridge
+    from orchestrator.agents.mcp_bridge import bridge
 
     token = os.environ.get("ORCH_TOKEN")
     if not url or not token:
@@ -97,7 +97,7 @@ def mcp(*, url: str | None) -> None:
 
 def _send(folder: Path, message: Message, what: str) -> None:
     from orchestrator.inbox import send
-    from orchestrator.journal import is_free, state_in
+    from orchestrator.journal.journal import is_free, state_in
 
     free = is_free(folder / "journal")
     if free and state_in(folder / "journal").ended is not None and message.kind != "answer":

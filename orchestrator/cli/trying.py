@@ -90,7 +90,7 @@ def try_out(
 @contextmanager
 def _work_folder() -> Iterator[Path]:
     """Lend a folder in no repository, and not the user's; those that killed comparisons have left go first."""
-    from orchestrator.owned_folder import COMPARISON, delete_left, delete_with_runs, left_in, owned_folder
+    from orchestrator.leftovers.owned_folder import COMPARISON, delete_left, delete_with_runs, left_in, owned_folder
 
     above = Path(tempfile.gettempdir())
     for left in left_in(above, COMPARISON):
@@ -109,7 +109,7 @@ def _source(plan: Path | None, simulation: Path | None, repo: Path | None, seed:
     from orchestrator.compare.simulate import read_simulation
     from orchestrator.compare.sources import PlanSource, SimulationSource
     from orchestrator.planfile import load_plan
-    from orchestrator.worktrees_home import worktrees_home
+    from orchestrator.worktrees.home import worktrees_home
 
     if simulation is not None:
         return SimulationSource.of(read_simulation(simulation), seed, work)
@@ -125,7 +125,7 @@ def _made(series: Series, source: Source, folder: SeriesFolder, work: Path, judg
 
     from orchestrator.compare.judge import judge_trials, text_of_task
     from orchestrator.compare.series import make_trials
-    from orchestrator.orphans import adopting
+    from orchestrator.processes.orphans import adopting
 
     def tell(line: str) -> None:
         click.echo(line, err=True)

@@ -11,7 +11,7 @@ from orchestrator.board.questions import PERSON
 from orchestrator.board.snapshot import take
 from orchestrator.errors import BoardError
 from orchestrator.git import query
-from orchestrator.journal import state_in
+from orchestrator.journal.journal import state_in
 from orchestrator.model.together import TOGETHER
 from orchestrator.syntax.faults import error_nodes
 from orchestrator.syntax.parse import language_of

@@ -15,8 +15,8 @@ from orchestrator.compare.measuring import measured, why_failed, written
 from orchestrator.compare.trials import Trial
 from orchestrator.compare.type_errors import type_errors
 from orchestrator.errors import OrchestratorError
-from orchestrator.owned_folder import delete_with_runs
-from orchestrator.process import Ladder, clean_environment, run_group
+from orchestrator.leftovers.owned_folder import delete_with_runs
+from orchestrator.processes.process import Ladder, clean_environment, run_group
 
 if TYPE_CHECKING:
     import asyncio

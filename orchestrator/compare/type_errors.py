@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import ProcessError
-from orchestrator.process import Ending, clean_environment, run_group
+from orchestrator.processes.process import Ending, clean_environment, run_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

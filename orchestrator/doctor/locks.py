@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import process_table as table
 from orchestrator.doctor.leftover import Kind, Leftover
 from orchestrator.git.at_work import works_in
+from orchestrator.processes import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.confine.level import demanded_level, said_of_levels
 from orchestrator.errors import UsageError
-from orchestrator.technique import LARGE, Technique, demanded_technique, techniques_here
+from orchestrator.worktrees.technique import LARGE, Technique, demanded_technique, techniques_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

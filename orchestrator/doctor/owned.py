@@ -13,9 +13,9 @@ from orchestrator.confine.confinement import delete_scratch, scratch_left
 from orchestrator.doctor.leftover import Kind, Leftover
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.git.repository import Repository
-from orchestrator.journal import state_in
-from orchestrator.owned_folder import ARCHITECT, COMPARISON, PROBE, delete_left, left_in, runs_below
-from orchestrator.worktrees_home import worktrees_home
+from orchestrator.journal.journal import state_in
+from orchestrator.leftovers.owned_folder import ARCHITECT, COMPARISON, PROBE, delete_left, left_in, runs_below
+from orchestrator.worktrees.home import worktrees_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

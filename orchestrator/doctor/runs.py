@@ -13,17 +13,17 @@ from orchestrator.confine.confinement import scratch_left
 from orchestrator.doctor.leftover import Kind, Leftover
 from orchestrator.files import delete, drafts_left
 from orchestrator.git import query
-from orchestrator.orphans import processes_in
-from orchestrator.process import end_group_of, marked_processes
-from orchestrator.process_table import start_time, still_there
-from orchestrator.recoverable import find_set_aside
+from orchestrator.leftovers.recoverable import find_set_aside
+from orchestrator.processes.orphans import processes_in
+from orchestrator.processes.process import end_group_of, marked_processes
+from orchestrator.processes.table import start_time, still_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.doctor.scene import KnownRun, Scene
-    from orchestrator.process_table import Process
+    from orchestrator.processes.table import Process
 
 __all__ = ["left_by_runs", "left_refs", "orphaned_processes", "set_aside"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import StoreError
-from orchestrator.journal import is_free, state_in
+from orchestrator.journal.journal import is_free, state_in
+from orchestrator.leftovers.recoverable import runs_found
 from orchestrator.model.items import is_run_name, unfinished
-from orchestrator.recoverable import runs_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,10 +13,10 @@ from orchestrator.doctor.locks import gather_evidence
 from orchestrator.errors import GitError
 from orchestrator.files import delete, folder_id
 from orchestrator.git import change, query
-from orchestrator.layers import Layers
 from orchestrator.model.items import generation_of_folder
-from orchestrator.orphans import processes_in
-from orchestrator.worktrees import Worktrees, is_gate_folder
+from orchestrator.processes.orphans import processes_in
+from orchestrator.worktrees.layers import Layers
+from orchestrator.worktrees.worktrees import Worktrees, is_gate_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import process_table as table
+from orchestrator.processes import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orchestrator.git.command import Git
-    from orchestrator.process_table import Process
+    from orchestrator.processes.table import Process
 
 __all__ = ["unlock_killed", "works_in"]
 

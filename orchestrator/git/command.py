@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.errors import GitError
 from orchestrator.git.objects import DIFF, MERGE, Differ, GitObject, Merger, ObjectReader, RefMover
-from orchestrator.orphans import remember
+from orchestrator.processes.orphans import remember
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

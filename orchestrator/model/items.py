@@ -24,6 +24,7 @@ __all__ = [
     "Item",
     "Kind",
     "Story",
+    "candidate_ref",
     "generation_of_folder",
     "generation_of_ref",
     "held_by_one",
@@ -108,6 +109,11 @@ class Item:
 def is_run_name(name: str) -> bool:
     """Tell whether a run can have this name."""
     return re.fullmatch(_RUN, name) is not None
+
+
+def candidate_ref(run: str, task: str = "") -> str:
+    """Return the ref that holds a task's candidate; without a task, what those of a run begin with."""
+    return f"refs/orch/{run}/_candidate/{task}"  # no task is called so: what is below its name is its snapshots
 
 
 def generation_of_ref(ref: str) -> tuple[Generation, str] | None:

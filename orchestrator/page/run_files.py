@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.git import query
 from orchestrator.git.patch import readable_patch
 from orchestrator.inbox import send
-from orchestrator.journal import is_free, state_in
+from orchestrator.journal.journal import is_free, state_in
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.git import query
-from orchestrator.line_owners import steps_of
 from orchestrator.model.replay import Changed, names_before
 from orchestrator.model.text import clean_text, printable
 from orchestrator.model.trailers import provenance_of
+from orchestrator.provenance.line_owners import steps_of
 from orchestrator.provenance.lines import all_lines
 from orchestrator.provenance.records import GenerationId
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from orchestrator.errors import UsageError
 from orchestrator.git import query
 from orchestrator.git.blobs import lines_of_each
-from orchestrator.line_owners import lineage_of, owners_of_lines
 from orchestrator.model.replay import NOBODY, Changed
 from orchestrator.model.trailers import provenance_of
+from orchestrator.provenance.line_owners import lineage_of, owners_of_lines
 from orchestrator.provenance.past import Past
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.files import read_bounded
 from orchestrator.git import query
-from orchestrator.line_owners import lineage_of
 from orchestrator.model.trailers import provenance_of
+from orchestrator.provenance.line_owners import lineage_of
 
 if TYPE_CHECKING:
     from orchestrator.git.command import Git
     from orchestrator.git.parse import CommitId, CommitRecord
-    from orchestrator.line_owners import Lineage
     from orchestrator.model.trailers import Provenance
+    from orchestrator.provenance.line_owners import Lineage
 
 __all__ = ["IGNORE_FILE", "View", "Who"]
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.agents.anthropic_conversation import AnthropicModel
 from orchestrator.agents.anthropic_environment import Environment
+from orchestrator.agents.board_tools import TOOLS, call
 from orchestrator.agents.ending import Over, unless_stopped
 from orchestrator.agents.toolbox import Result
-from orchestrator.board_tools import TOOLS, call
 from orchestrator.errors import BoardError
 from orchestrator.model.code_blocks import TAG
 from orchestrator.model.outcome import Outcome, OutcomeStatus

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator import cleaning
 from orchestrator.git.repository import Repository
+from orchestrator.leftovers import cleaning
+from orchestrator.leftovers.recoverable import find_items
 from orchestrator.model.items import Item
-from orchestrator.recoverable import find_items
-from orchestrator.worktrees_home import worktrees_home
+from orchestrator.worktrees.home import worktrees_home
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.orch import Said, orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo

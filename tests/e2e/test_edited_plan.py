@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.journal import read_journal
+from orchestrator.journal.journal import read_journal
 from orchestrator.model.events import PlanEdited
 from tests.e2e.test_terminal import Terminal
 from tests.support.orch import Said, orch, write_plan

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.journal import Journal
+from orchestrator.journal.journal import Journal
 from orchestrator.model.events import ProcessStarted
-from orchestrator.process_table import boot_id, start_time
+from orchestrator.processes.table import boot_id, start_time
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.orch import orch, start_orch, write_plan
 from tests.support.processes import alive

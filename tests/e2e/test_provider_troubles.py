@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from orchestrator.journal import read_journal
+from orchestrator.journal.journal import read_journal
 from orchestrator.model.events import AttemptStarted, Noticed
 from tests.support.fake_model import FakeModel
 from tests.support.orch import Said, orch, write_plan

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.effects import POINTS
-from orchestrator.journal import read_journal
+from orchestrator.journal.journal import read_journal
 from orchestrator.model import events as happened
-from orchestrator.mounts import why_no_overlay
+from orchestrator.worktrees.mounts import why_no_overlay
 from tests.e2e.test_interrupt import wait_for_line
 from tests.support.crash import ALL_SHARED, SHARED, SHORT, finish, go, has_landed, make_story, violations
 from tests.support.orch import orch, start_orch, write_plan

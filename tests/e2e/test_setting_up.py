@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.ports import leased_ports
+from orchestrator.crew.ports import leased_ports
 from tests.support.orch import Said, orch, write_plan
 from tests.support.repos import Repo, make_repo
 from tests.support.stories import assert_tidy, report_of, task

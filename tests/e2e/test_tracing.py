@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from orchestrator.tracing import exporters_wanted
+from orchestrator.tracing.tracing import exporters_wanted
 from tests.support.fake_model import FakeModel
 from tests.support.orch import orch, write_plan
 from tests.support.repos import Repo, make_repo

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.journal import read_journal
+from orchestrator.journal.journal import read_journal
 from orchestrator.model.events import AttemptStarted
-from orchestrator.mounts import is_mounted, unmount, why_no_overlay
-from orchestrator.reuse import make_as_new
+from orchestrator.worktrees.mounts import is_mounted, unmount, why_no_overlay
+from orchestrator.worktrees.reuse import make_as_new
 from tests.support.orch import Said, orch, write_plan
 from tests.support.repos import Repo, make_repo
 from tests.support.stories import assert_tidy, report_of, task

@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.journal import read_journal
+from orchestrator.journal.journal import read_journal
 from orchestrator.model import events as happened
 from tests.support.orch import Said, orch, start_orch, write_plan
 from tests.support.repos import Repo, make_repo

@@ -15,10 +15,10 @@ from orchestrator.board.hub import open_board
 from orchestrator.confine.audit import RepositoryGuard
 from orchestrator.context import RunContext
 from orchestrator.driver import Recorder
-from orchestrator.gating import Gating
 from orchestrator.git import change
 from orchestrator.git.repository import Repository
-from orchestrator.landing import Landing
+from orchestrator.landing.gating import Gating
+from orchestrator.landing.landing import Landing
 from orchestrator.model import events as happened
 from orchestrator.model.independence import Independence
 from orchestrator.model.state import RunState
@@ -26,9 +26,9 @@ from orchestrator.model.todo import TaskCard
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.plan_of_run import boundaries_of
 from orchestrator.planfile import load_plan
-from orchestrator.radar import Radar
 from orchestrator.run import begin_run
-from orchestrator.worktrees import Worktrees
+from orchestrator.worktrees.radar import Radar
+from orchestrator.worktrees.worktrees import Worktrees
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -15,8 +15,9 @@ from orchestrator.agents.briefing import briefing_for
 from orchestrator.agents.transcript import Transcript
 from orchestrator.checks.submission import check_boundary, check_contracts
 from orchestrator.confine.level import level_of
-from orchestrator.confining import confined
-from orchestrator.desk import AttemptDesk
+from orchestrator.crew.confining import confined
+from orchestrator.crew.desk import AttemptDesk
+from orchestrator.crew.setting_up import set_up_and_work
 from orchestrator.effects import reached
 from orchestrator.errors import BoardError, GitError, WorkspaceError
 from orchestrator.files import write_whole
@@ -30,10 +31,9 @@ from orchestrator.model.plan import spec_hash
 from orchestrator.model.todo import TaskCard
 from orchestrator.model.trailers import Provenance, message_with
 from orchestrator.planfile import contract_files, contracts_hash
-from orchestrator.process_table import boot_id, start_time
-from orchestrator.setting_up import set_up_and_work
-from orchestrator.snapshots import Snapshots
+from orchestrator.processes.table import boot_id, start_time
 from orchestrator.text.door import SharedDoor
+from orchestrator.worktrees.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Task
     from orchestrator.model.shares import Share
     from orchestrator.model.state import TaskState
-    from orchestrator.snapshots import Snapshot
-    from orchestrator.workspace import Captured, Workspace
+    from orchestrator.worktrees.snapshots import Snapshot
+    from orchestrator.worktrees.workspace import Captured, Workspace
 
 __all__ = ["Attempt", "attempt", "branch_of", "take_in"]
 

@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import process_table as table
 from orchestrator.confine.confinement import delete_scratch, scratch_left
 from orchestrator.files import folder_id
-from orchestrator.mounts import is_mounted, unmount
-from orchestrator.orphans import processes_in
-from orchestrator.process import end_group_of, marked_processes
+from orchestrator.processes import table
+from orchestrator.processes.orphans import processes_in
+from orchestrator.processes.process import end_group_of, marked_processes
+from orchestrator.worktrees.mounts import is_mounted, unmount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import __version__
-from orchestrator.board_tools import INSTRUCTIONS, TOOLS, call
+from orchestrator.agents.board_tools import INSTRUCTIONS, TOOLS, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from orchestrator import process_table as table
+from orchestrator.processes import table
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-    from orchestrator.process_table import Process
+    from orchestrator.processes.table import Process
 
 __all__ = ["adopting", "belonging_to", "end_orphans", "kill", "processes_in", "remember", "untouchable"]
 

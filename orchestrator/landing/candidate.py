@@ -18,6 +18,7 @@ from orchestrator.git.splice import Chain
 from orchestrator.model.boundary import forms_of
 from orchestrator.model.feedback import Landing, conflict_feedback
 from orchestrator.model.finding import CheckResult, Violation
+from orchestrator.model.items import candidate_ref
 from orchestrator.model.trailers import message_with, provenance_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Implementation, Task
     from orchestrator.model.train_values import Item
 
-__all__ = ["Candidates", "Merged", "candidate_ref", "forget_candidates"]
+__all__ = ["Candidates", "Merged", "forget_candidates"]
 
 _WORTH = 8  # items one behind the other; for fewer, a merge each costs less than a pack
 _AHEAD = 200  # items built at once, so that the first need not wait long
@@ -258,8 +259,3 @@ def forget_candidates(context: RunContext) -> None:
     own = context.repository.own
     for ref in query.refs(own, candidate_ref(context.run)):
         change.delete_ref(own, ref.name, ref.id)
-
-
-def candidate_ref(run: str, task: str = "") -> str:
-    """Return the ref that holds a task's candidate; without a task, what those of a run begin with."""
-    return f"refs/orch/{run}/_candidate/{task}"  # no task is called so: what is below its name is its snapshots

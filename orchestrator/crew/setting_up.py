@@ -11,19 +11,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestrator.agents.command import run_command
-from orchestrator.carry_over import carry_over
+from orchestrator.crew.ports import leased_ports
 from orchestrator.errors import WorkspaceError
 from orchestrator.git import query
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.model.text import printable
-from orchestrator.ports import leased_ports
+from orchestrator.worktrees.carry_over import carry_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.agents.base import Agent, Assignment
     from orchestrator.model.plan import WorktreeSetup
-    from orchestrator.workspace import Workspace
+    from orchestrator.worktrees.workspace import Workspace
 
 __all__ = ["set_up_and_work"]
 

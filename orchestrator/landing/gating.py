@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from orchestrator.context import RunContext
-    from orchestrator.gate_folder import GateFolder
     from orchestrator.git.parse import CommitId, TreeId
     from orchestrator.model.finding import CheckResult
     from orchestrator.model.gates import GateOutcome
     from orchestrator.model.plan import Gate, MergePolicy
+    from orchestrator.worktrees.gate_folder import GateFolder
 
 __all__ = ["Gating", "slots_for"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from orchestrator.context import RunContext
     from orchestrator.model.plan import Task
-    from orchestrator.workspace import Workspace
+    from orchestrator.worktrees.workspace import Workspace
 
 __all__ = ["confined"]
 

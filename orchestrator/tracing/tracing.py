@@ -131,7 +131,7 @@ class _Work:
         logger.addHandler(self.faults)
         logger.propagate = False
         try:
-            from orchestrator.spans import Spans
+            from orchestrator.tracing.spans import Spans
 
             provider = _provider(self._wanted)
             spans = Spans(provider, self._folder, self._started, time.time_ns())

@@ -21,8 +21,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.effects import reached
 from orchestrator.errors import ProcessError
-from orchestrator.orphans import belonging_to, end_orphans, remember, untouchable
-from orchestrator.process_table import Process, all_processes, environment, find, start_time, user_of
+from orchestrator.processes.orphans import belonging_to, end_orphans, remember, untouchable
+from orchestrator.processes.table import Process, all_processes, environment, find, start_time, user_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -19,8 +19,8 @@ from orchestrator.folders import copy_folder, entries_of
 from orchestrator.git import change, query
 from orchestrator.git.parse import commit_time
 from orchestrator.git.repository import Repository
-from orchestrator.journal import is_free, read_journal
-from orchestrator.layers import Layers
+from orchestrator.journal.journal import is_free, read_journal
+from orchestrator.leftovers.owned_folder import ARCHITECT, left_in, runs_below
 from orchestrator.model.events import RunStarted
 from orchestrator.model.items import (
     Item,
@@ -35,8 +35,8 @@ from orchestrator.model.items import (
     why_not_landed,
 )
 from orchestrator.model.text import clean_text, printable
-from orchestrator.owned_folder import ARCHITECT, left_in, runs_below
-from orchestrator.worktrees_home import worktrees_home
+from orchestrator.worktrees.home import worktrees_home
+from orchestrator.worktrees.layers import Layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

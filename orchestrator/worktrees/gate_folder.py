@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.files import folder_id
 from orchestrator.git import change
-from orchestrator.intake import refuse_another_folder
+from orchestrator.worktrees.intake import refuse_another_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.candidate import candidate_ref
 from orchestrator.effects import reached
 from orchestrator.errors import StoreError, WorkspaceError
 from orchestrator.files import delete, folder_id
 from orchestrator.folders import entries_of
 from orchestrator.git import change, query
 from orchestrator.git.parse import decode
-from orchestrator.journal import is_free, state_in
-from orchestrator.layers import Layers
-from orchestrator.model.items import generation_of_ref, held_by_one, redundant, unfinished
+from orchestrator.journal.journal import is_free, state_in
+from orchestrator.model.items import candidate_ref, generation_of_ref, held_by_one, redundant, unfinished
 from orchestrator.model.text import printable
-from orchestrator.worktrees import Worktrees, is_gate_folder
+from orchestrator.worktrees.layers import Layers
+from orchestrator.worktrees.worktrees import Worktrees, is_gate_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

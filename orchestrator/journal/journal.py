@@ -22,11 +22,11 @@ from orchestrator import __version__
 from orchestrator.effects import reached
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.files import delete, write_whole
+from orchestrator.journal.record_file import Mark, RecordFile, is_locked, read_after, read_records
 from orchestrator.model.events import Resumed, RunEnded, RunStarted, event_as_json, event_from_json
 from orchestrator.model.state import RunState, fold
 from orchestrator.model.stored_state import layout_of_state, state_as_json, state_from_json
-from orchestrator.process_table import all_processes, paths_of
-from orchestrator.record_file import Mark, RecordFile, is_locked, read_after, read_records
+from orchestrator.processes.table import all_processes, paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

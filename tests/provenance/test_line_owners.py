@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.git import query
 from orchestrator.git.repository import Repository
-from orchestrator.line_owners import lineage_of, owners_of_lines, steps_of
 from orchestrator.model.replay import Gone, Made, Taken
+from orchestrator.provenance.line_owners import lineage_of, owners_of_lines, steps_of
 from tests.support.histories import History, file, lines
 
 if TYPE_CHECKING:

@@ -19,7 +19,12 @@ from orchestrator.effects import reached
 from orchestrator.errors import GitError, WorkspaceError
 from orchestrator.git import change, query
 from orchestrator.git.gc_lock import no_gc
-from orchestrator.intake import ignored_but_listed, refuse_another_folder, refuse_what_git_cannot_take, remarks_on
+from orchestrator.worktrees.intake import (
+    ignored_but_listed,
+    refuse_another_folder,
+    refuse_what_git_cannot_take,
+    remarks_on,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.git.command import Git
     from orchestrator.git.parse import CommitId, TreeId
     from orchestrator.model.globs import Scope
-    from orchestrator.workspace import Workspace
+    from orchestrator.worktrees.workspace import Workspace
 
 __all__ = ["Snapshot", "Snapshots"]
 

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import process_table as table
+from orchestrator.processes import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.disk_use import bytes_taken
 from orchestrator.effects import reached
 from orchestrator.errors import GitError
 from orchestrator.files import delete
 from orchestrator.git import change, query
-from orchestrator.mounts import is_mounted, mount_overlay, unmount
+from orchestrator.worktrees.disk_use import bytes_taken
+from orchestrator.worktrees.mounts import is_mounted, mount_overlay, unmount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

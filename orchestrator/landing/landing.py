@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.candidate import Candidates
 from orchestrator.errors import FAULTS_OF_OTHERS, ClaimRefused, reason_of, was_killed
 from orchestrator.git.gc_lock import no_gc
+from orchestrator.landing.candidate import Candidates
 from orchestrator.model import events as happened
 from orchestrator.model import train as merge_train
 from orchestrator.model import train_values as t
@@ -27,9 +27,9 @@ from orchestrator.model.verdict import verdict_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
-    from orchestrator.candidate import Merged
     from orchestrator.context import RunContext
-    from orchestrator.gating import Gating
+    from orchestrator.landing.candidate import Merged
+    from orchestrator.landing.gating import Gating
     from orchestrator.model.finding import CheckResult
     from orchestrator.model.plan import Task
     from orchestrator.model.state import RunState

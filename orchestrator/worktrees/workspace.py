@@ -14,7 +14,12 @@ from orchestrator.errors import WorkspaceError
 from orchestrator.git import change, query
 from orchestrator.git.durable import sync_objects, sync_ref
 from orchestrator.git.parse import decode
-from orchestrator.intake import ignored_but_listed, refuse_another_folder, refuse_what_git_cannot_take, remarks_on
+from orchestrator.worktrees.intake import (
+    ignored_but_listed,
+    refuse_another_folder,
+    refuse_what_git_cannot_take,
+    remarks_on,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.git.parse import Change, CommitId, TreeId
     from orchestrator.git.repository import Repository
     from orchestrator.model.globs import Scope
-    from orchestrator.technique import Technique
+    from orchestrator.worktrees.technique import Technique
 
 __all__ = ["Captured", "Workspace"]
 

@@ -20,26 +20,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import gate_folder
-from orchestrator.disk_use import bytes_taken, said_size
 from orchestrator.effects import reached
 from orchestrator.errors import DiskError, GitError
 from orchestrator.files import delete, folder_id
 from orchestrator.git import change, query
-from orchestrator.layers import NOT_MOUNTED, Layers
-from orchestrator.mounts import forget_probes
-from orchestrator.reuse import make_as_new
-from orchestrator.technique import LARGE, Technique, fastest_technique
-from orchestrator.workspace import Workspace
+from orchestrator.worktrees import gate_folder
+from orchestrator.worktrees.disk_use import bytes_taken, said_size
+from orchestrator.worktrees.layers import NOT_MOUNTED, Layers
+from orchestrator.worktrees.mounts import forget_probes
+from orchestrator.worktrees.reuse import make_as_new
+from orchestrator.worktrees.technique import LARGE, Technique, fastest_technique
+from orchestrator.worktrees.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from orchestrator.gate_folder import GateFolder
     from orchestrator.git.command import Git
     from orchestrator.git.parse import CommitId
     from orchestrator.git.repository import Repository
     from orchestrator.model.globs import Scope
+    from orchestrator.worktrees.gate_folder import GateFolder
 
 _GATE = "gate-"  # and a number that nobody can know before; an attempt's folder has its generation at the end
 

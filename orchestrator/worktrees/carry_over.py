@@ -12,9 +12,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from orchestrator.git import query
-from orchestrator.intake import ignored_but_listed
 from orchestrator.model.globs import Scope
 from orchestrator.model.text import printable
+from orchestrator.worktrees.intake import ignored_but_listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

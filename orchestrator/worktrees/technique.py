@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.mounts import why_no_overlay
+from orchestrator.worktrees.mounts import why_no_overlay
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""The crew: one attempt after another, from the worktree to the work that is handed in."""
