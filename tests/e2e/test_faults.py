@@ -248,8 +248,14 @@ def test_a_wall_clock_that_jumps_by_hours_changes_nothing_but_the_times_in_the_l
     (tmp_path / "site/sitecustomize.py").write_text(JUMPING)
     site = os.pathsep.join(filter(None, (f"{tmp_path}/site", os.environ.get("PYTHONPATH"))))
     env = {"PYTHONPATH": site, "JUMP": f"{tmp_path}/jump"}
+    jump = {hours: {"run": f"echo {hours * 3600} > {tmp_path}/jump"} for hours in (5, -5)}
     jumps = [
-        step for hours in (5, -5) for step in ({"run": f"echo {hours * 3600} > {tmp_path}/jump"}, {"sleep": "150ms"})
+        jump[5],
+        {"report": "it is late"},
+        {"sleep": "150ms"},
+        jump[-5],
+        {"report": "it is early"},
+        {"sleep": "150ms"},
     ]
     limits = {"wall": "60s", "stall": "60s"}
     tasks = [
