@@ -148,11 +148,7 @@ class RecordFile:
             end, last = after, after - len(body) - _HEAD.size
         mark = None if last is None else _mark(data, last, last)
         if end < len(data):
-            if _damaged(data, end, mark.sequence if mark else 0):
-                raise StoreError(
-                    f"{self.path} is damaged at byte {end}, and whole records follow",
-                    hint="Nothing was changed. Restore the file, or move it away.",
-                )
+            _refuse_damage(self.path, data, end, mark.sequence if mark else 0)
             os.ftruncate(self._file, end)
         return end, mark
 
@@ -173,7 +169,7 @@ def read_records(path: Path, magic: bytes, kind: str) -> Iterator[bytes]:
     """Yield the body of each whole record as the file is now; nothing is changed or locked.
 
     Raises:
-        StoreError: there is no such file, or it has another format.
+        StoreError: there is no such file, it has another format, or it is damaged; what is before the damage comes first.
     """
     try:
         data = path.read_bytes()
@@ -182,12 +178,14 @@ def read_records(path: Path, magic: bytes, kind: str) -> Iterator[bytes]:
     if len(data) < len(magic) and magic.startswith(data):
         return
     _check_magic(path, data, magic, kind)
-    for body, _ in _records(data, len(magic)):
-        yield body
+    yield from _told(path, data, len(magic))
 
 
 def read_after(path: Path, magic: bytes, mark: Mark) -> Iterator[bytes] | None:
-    """Return the body of each whole record after a known one; None if the file does not hold that one where it was."""
+    """Return the body of each whole record after a known one; None if the file does not hold that one where it was.
+
+    Reading it raises StoreError where the file is damaged.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(len(magic))
@@ -198,7 +196,23 @@ def read_after(path: Path, magic: bytes, mark: Mark) -> Iterator[bytes] | None:
     known = _intact(data, 0, mark.sequence)
     if head != magic or known is None or _mark(data, 0, mark.start) != mark:
         return None
-    return (body for body, _ in _records(data, _HEAD.size + len(known), mark.sequence))
+    return _told(path, data, _HEAD.size + len(known), sequence=mark.sequence, before=mark.start)
+
+
+def _told(path: Path, data: bytes, at: int, *, sequence: int = 0, before: int = 0) -> Iterator[bytes]:
+    """Yield the body of each whole record from `at`, after that of `sequence`; `before` bytes of the file are not in `data`."""
+    for body, end in _records(data, at, sequence):
+        at, sequence = end, sequence + 1
+        yield body
+    _refuse_damage(path, data, at, sequence, before)
+
+
+def _refuse_damage(path: Path, data: bytes, at: int, sequence: int, before: int = 0) -> None:
+    if at < len(data) and _damaged(data, at, sequence):
+        raise StoreError(
+            f"{path} is damaged at byte {before + at}, and whole records follow",
+            hint="Nothing was changed. Restore the file, or move it away.",
+        )
 
 
 def _check_magic(path: Path, data: bytes, magic: bytes, kind: str) -> None:
