@@ -37,7 +37,7 @@ def task_used_up(task: Task, now: TaskState) -> str:
     if budget.tokens is not None and now.tokens >= budget.tokens:
         return f"the task's budget of {budget.tokens} tokens is used up ({now.tokens} {tries})"
     if budget.turns is not None and now.turns >= budget.turns:
-        return f"the task's budget of {budget.turns} turns is used up ({now.turns} {tries})"
+        return f"the task's budget of {_turns(budget.turns)} is used up ({now.turns} {tries})"
     if budget.wall is not None and now.seconds >= budget.wall:
         return f"the task's budget of {budget.wall:g} s is used up ({now.seconds:.1f} s {tries})"
     return ""
@@ -52,16 +52,20 @@ def run_used_up(limits: RunLimits, state: RunState, seconds: float) -> str:
     if limits.tokens is not None and state.tokens > limits.tokens:
         return f"the run's budget of {limits.tokens} tokens is used up ({state.tokens})"
     if limits.turns is not None and state.turns > limits.turns:
-        return f"the run's budget of {limits.turns} turns is used up ({state.turns})"
+        return f"the run's budget of {_turns(limits.turns)} is used up ({state.turns})"
     return ""
 
 
 def limit_passed(limits: TaskLimits, *, usd: float, tokens: int, turns: int) -> str:
     """Return which limit an attempt has passed that has used so much; empty if none is."""
     if limits.turns is not None and turns > limits.turns:
-        return f"the limit of {limits.turns} turns is used up"
+        return f"the limit of {_turns(limits.turns)} is used up"
     if limits.tokens is not None and tokens > limits.tokens:
         return f"the limit of {limits.tokens} tokens is used up: it has used {tokens}"
     if limits.cost_usd is not None and usd > limits.cost_usd:
         return f"the limit of ${limits.cost_usd:g} is used up: it has cost ${usd:.4f}"
     return ""
+
+
+def _turns(number: int) -> str:
+    return f"{number} turn{'s' * (number != 1)}"

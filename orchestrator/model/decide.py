@@ -129,6 +129,10 @@ def verdict(state: RunState) -> RunStatus:
 
 
 def falls_back(plan: Plan, state: RunState) -> bool:
-    """Tell whether one agent is to do all of it now: the plan says so, and nothing of the work side by side has landed."""
+    """Tell whether one agent is to do all of it now: the plan says so, and nothing of the work side by side has landed.
+
+    It would do again what somebody has cancelled, so then it does not.
+    """
     side_by_side = state.started is not None and state.started.mode == "worktree"
-    return plan.fallback == "sequential" and side_by_side and not state.stopping and verdict(state) == "failed"
+    wanted = not state.stopping and not any(task.unwanted for task in state.tasks.values())
+    return plan.fallback == "sequential" and side_by_side and wanted and verdict(state) == "failed"
