@@ -174,6 +174,10 @@ def _unfit(plan: Plan) -> str:
             return f"the agent {name!r} is of kind {kind!r}, which cannot write into a shared file"
     if not files_of(plan):
         return "no file is named that could be shared: name it in `writes`, without wildcards, or in `crdt.files`"
+    scopes = [Scope(plan.owned(task)) for task in plan.tasks]
+    for path in files_of(plan):
+        if not any(scope.matches(path) for scope in scopes):
+            return f"{path} is to be shared, and no task may write it: name it in the `writes` of one"
     return ""
 
 

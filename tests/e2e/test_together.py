@@ -162,6 +162,11 @@ def test_a_run_that_was_killed_writes_anew_and_lands_once(repo: Repo, tmp_path: 
             "cannot write into a shared file",
         ),
         ([{"id": "A", "writes": ["src/**"], "steps": []}], {}, "no file is named"),
+        (
+            [{"id": "A", "writes": ["a.py"], "steps": [stream("x")]}],
+            {},
+            "app.py is to be shared, and no task may write it",
+        ),
     ],
 )
 def test_a_plan_that_does_not_fit_is_refused(
