@@ -197,15 +197,20 @@ def carry_out(begin: Callable[[Recorder], Run], recorder: Recorder, heartbeat: f
 def _unfinished(repository: Repository, loaded: LoadedPlan, mode: Mode) -> tuple[Path, RunState] | None:
     """Return the newest run of this plan, in this mode, that was begun, has not ended, and that nobody is working on.
 
-    One that followed on a run in this mode, as the plan says, is one of them.
+    One that followed on a run in this mode, as the plan says, is one of them; and the last one of all, if it was interrupted.
     """
     from orchestrator.journal.journal import is_free
+    from orchestrator.model.items import unfinished
 
+    last = True
     for folder, state in remembered(repository):
         began = state.started
-        same = began is not None and began.plan == loaded.plan.name and (began.mode == mode or began.instead_of)
-        if same and state.ended is None and is_free(folder / "journal"):
+        if began is None or began.plan != loaded.plan.name or not (began.mode == mode or began.instead_of):
+            continue
+        interrupted = last and not state.lands and unfinished(state)
+        if (state.ended is None or interrupted) and is_free(folder / "journal"):
             return folder, state
+        last = False
     return None
 
 
@@ -234,7 +239,7 @@ def _newest_open(repository: Repository, loaded: LoadedPlan | None) -> Path:
 
 
 def _offer(folder: Path, state: RunState, loaded: LoadedPlan, plan: Path) -> None:
-    """Offer to go on with a run that has not ended, with the plan as it is now.
+    """Offer to go on with a run that has not ended or was interrupted, with the plan as it is now.
 
     Raises:
         UsageError: there is nobody to ask, or the answer is no; it names the ways to go on.
@@ -243,7 +248,7 @@ def _offer(folder: Path, state: RunState, loaded: LoadedPlan, plan: Path) -> Non
     from orchestrator.model.sentences import edit_lines
     from orchestrator.plan_of_run import in_mode, pinned_plan
 
-    so_far = f"The run {folder.name} of this plan has not ended"
+    so_far = f"The run {folder.name} of this plan {'was interrupted' if state.ended else 'has not ended'}"
     as_it_was = f"Go on with the plan as it was: orch resume {folder.name}"
     another = f"Start another run: orch run --new {plan}"
     assert state.started is not None, "it was begun"
