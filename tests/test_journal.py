@@ -172,6 +172,7 @@ def same(one: RunState, other: RunState) -> bool:
     return one == other and repr(one) == repr(other)
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), events=histories())
 def test_a_stored_state_and_what_follows_is_the_fold_of_all(data: st.DataObject, events: list[Event]) -> None:

@@ -19,6 +19,7 @@ from orchestrator.agents.ending import Over
 from orchestrator.agents.spending import Spending
 from orchestrator.agents.toolbox import Result
 from orchestrator.model.agent_events import Called, Returned, Said, Turned, Used
+from orchestrator.model.budget import turns_used_up
 from orchestrator.model.guards import Guard, against_ending, watch
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 
@@ -304,7 +305,7 @@ class _Talk:
     def _check_limits(self) -> None:
         limit = self.assignment.task.limits.turns
         if limit is not None and self.turns >= limit:
-            raise Over(f"the limit of {limit} turns is used up")
+            raise Over(turns_used_up(limit))
         self._check_cost()
 
     def _check_cost(self) -> None:

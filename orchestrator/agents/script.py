@@ -12,6 +12,7 @@ from orchestrator.errors import ClaimRefused
 from orchestrator.files import Elsewhere, place_in, text_in, write_in
 from orchestrator.model import plan as p
 from orchestrator.model.agent_events import Called, Returned, Turned
+from orchestrator.model.budget import turns_used_up
 from orchestrator.model.outcome import Outcome, OutcomeStatus
 from orchestrator.model.todo_markers import markers
 
@@ -78,7 +79,7 @@ def _check_limits(assignment: Assignment, turns: int, seconds: float) -> None:
     if assignment.stop.is_set():
         raise _StepFailed("stopped before it was finished", OutcomeStatus.STOPPED)
     if limits.turns is not None and turns >= limits.turns:
-        raise _StepFailed(f"the limit of {limits.turns} turns is used up")
+        raise _StepFailed(turns_used_up(limits.turns))
     if seconds >= limits.wall:
         raise _out_of_time(assignment)
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import RunLimits, Task, TaskLimits
     from orchestrator.model.state import RunState, TaskState
 
-__all__ = ["limit_passed", "limited", "run_used_up", "task_used_up"]
+__all__ = ["limit_passed", "limited", "run_used_up", "task_used_up", "turns_used_up"]
 
 
 def limited(task: Task, now: TaskState) -> Task:
@@ -59,12 +59,17 @@ def run_used_up(limits: RunLimits, state: RunState, seconds: float) -> str:
 def limit_passed(limits: TaskLimits, *, usd: float, tokens: int, turns: int) -> str:
     """Return which limit an attempt has passed that has used so much; empty if none is."""
     if limits.turns is not None and turns > limits.turns:
-        return f"the limit of {_turns(limits.turns)} is used up"
+        return turns_used_up(limits.turns)
     if limits.tokens is not None and tokens > limits.tokens:
         return f"the limit of {limits.tokens} tokens is used up: it has used {tokens}"
     if limits.cost_usd is not None and usd > limits.cost_usd:
         return f"the limit of ${limits.cost_usd:g} is used up: it has cost ${usd:.4f}"
     return ""
+
+
+def turns_used_up(limit: int) -> str:
+    """Return that an attempt may take no more turns."""
+    return f"the limit of {_turns(limit)} is used up"
 
 
 def _turns(number: int) -> str:

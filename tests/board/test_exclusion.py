@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pycrdt
+import pytest
 
 from orchestrator.board import schema
 from orchestrator.board.document import Document, Put
@@ -125,6 +126,7 @@ def test_no_interleaving_lets_two_agents_win_when_the_hub_decides() -> None:
     assert set(outcomes) == {1}
 
 
+@pytest.mark.exhaustive
 def test_no_interleaving_with_a_release_lets_stale_work_in() -> None:
     """Each agent asks, learns, and hands in; the orchestrator takes the task back in between."""
     taken_after_release = 0

@@ -50,6 +50,7 @@ def analysis() -> Analysis:
     return analyse(trials(), read_published(DATA / "published_paired_analysis.json"))
 
 
+@pytest.mark.exhaustive
 def test_the_published_times_come_out() -> None:
     found = analysis()
     times = found.of("wall_seconds", found.pairs[0])

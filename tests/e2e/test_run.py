@@ -237,7 +237,7 @@ def test_limits_end_an_attempt_or_the_run(repo: Repo, tmp_path: Path) -> None:
     reasons = {t["id"]: t["reason"] for t in said.json["tasks"]}
     assert "time limit of 0.3 s" in reasons["A"]
     assert "printed nothing for 0.3 s" in reasons["B"]
-    assert "limit of 1 turns" in reasons["C"]
+    assert "limit of 1 turn " in reasons["C"]
     assert "time limit of 0.2 s" in reasons["D"]
     whole = write_plan(tmp_path / "q", [task("E", {"sleep": "1h"}), task("F", needs=["E"])], limits={"wall": "500ms"})
     said = orch("run", whole, "--json", cwd=repo.path)

@@ -71,6 +71,7 @@ def meet(one: tuple[Change, ...], others: set[str]) -> bool:
     return any(f"{c.path}/".startswith(f"{o}/") or f"{o}/".startswith(f"{c.path}/") for c in one for o in others)
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=FILES, edits=st.lists(EDITS, min_size=1, max_size=4))
 def test_a_chain_is_what_git_would_merge(

@@ -197,7 +197,7 @@ class RunMachine(RuleBasedStateMachine):
             Player(self.world, random.Random(0)).play()
 
 
-TestRunMachine = RunMachine.TestCase
+TestRunMachine = pytest.mark.exhaustive(RunMachine.TestCase)
 TestRunMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 

@@ -41,6 +41,7 @@ def test_every_run_ends_and_keeps_its_promises(chunk: int) -> None:
     simulate_each(range(chunk * SEEDS, (chunk + 1) * SEEDS), Policy())
 
 
+@pytest.mark.exhaustive
 def test_what_can_happen_does_happen() -> None:
     stories = [story_of(seed) for seed in range(600)]
     for what in (
@@ -49,7 +50,7 @@ def test_what_can_happen_does_happen() -> None:
         "the board has another holder", "the board does not take it", "work='lie-", "nonce='lie-", "and says no",
         "NoteContracts", "NoteLanded", "TakeBack", "CutOff", "GiveUp", "LandAgain",
         "paused", "unpaused", "cancel-requested", "cancelled by hand", "retried", "PUT_OFF", "takes no requests",
-        "one agent does all of it", "the task's budget of $", "attempt", "task's budget of 20 tokens", "task's budget of 1 turns",
+        "one agent does all of it", "the task's budget of $", "attempt", "task's budget of 20 tokens", "task's budget of 1 turn ",
         "task's budget of 2 s", "run's budget of $", "run's budget of 20 tokens", "turns is used up",
         "time limit", "status=failed", "status=blocked", "status=cancelled", "status=landed", "status=partial",
     ):  # fmt: skip

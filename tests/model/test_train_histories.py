@@ -28,6 +28,7 @@ SEEDS = st.integers(0, 1 << 32)
 # --- the same as one by one
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=500, deadline=None)
 @given(seed=SEEDS)
 def test_the_same_work_lands_as_one_by_one(seed: int) -> None:
@@ -43,6 +44,7 @@ def test_the_same_work_lands_as_one_by_one(seed: int) -> None:
         assert all(early < late or frozenset({early, late}) in plan.independent for early in order[:place])
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=300, deadline=None)
 @given(seed=SEEDS)
 def test_the_same_work_lands_whatever_gates_say_of_a_part_of_it(seed: int) -> None:
@@ -53,6 +55,7 @@ def test_the_same_work_lands_whatever_gates_say_of_a_part_of_it(seed: int) -> No
     assert {key.task for key in world.landed} == set(one_by_one(plan))
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=400, deadline=None)
 @example(seed=976106)  # work that comes between a batch that failed and what it stood on was built again and again
 @given(seed=SEEDS)
