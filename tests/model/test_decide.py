@@ -8,7 +8,7 @@ from orchestrator.model import decide as to_do
 from orchestrator.model import events as happened
 from orchestrator.model.claims import GrantState, Request, is_current, release
 from orchestrator.model.claims import decide as grant
-from orchestrator.model.decide import decide, verdict
+from orchestrator.model.decide import decide, falls_back, verdict
 from orchestrator.model.reconcile import (
     CutOff,
     GiveUp,
@@ -53,6 +53,17 @@ def test_an_interrupt_keeps_finished_work_on_its_branch() -> None:
     (end,) = decide(plan, state, jobs=1, seconds=0)
     assert isinstance(end, to_do.End)
     assert "kept on its branch" in end.reason
+
+
+def test_one_agent_does_all_of_it_if_nothing_landed_and_nobody_wanted_otherwise() -> None:
+    plan = plan_of({"a": [], "b": []}).model_copy(update={"fallback": "sequential"})
+    failed = fold(RunState(), started(plan))
+    for task in ("a", "b"):
+        failed = fold(failed, happened.TaskEnded(task=task, status="failed", reason="no"))
+    assert falls_back(plan, failed)
+    assert not falls_back(plan.model_copy(update={"fallback": "none"}), failed)
+    assert not falls_back(plan, fold(failed, happened.StopRequested(reason="interrupted", lands=False)))
+    assert not falls_back(plan, fold(failed, happened.CancelRequested(task="a")))
 
 
 def test_the_verdict_counts_what_landed() -> None:
