@@ -33,6 +33,7 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     home.mkdir()
     for name in [n for n in os.environ if n.startswith(("GIT_", "ORCH_", "XDG_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # with it, nobody would see that a line comes late
     monkeypatch.setenv("HOME", str(home))
     if request.node.get_closest_marker("unconfined"):
         monkeypatch.setenv("ORCH_CONFINE", "audit")

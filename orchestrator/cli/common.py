@@ -105,11 +105,13 @@ def named_run(names: Sequence[str], run: str) -> str:
     )
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines; a reader who goes away in the middle, as `| head` does, is no fault of ours."""
+def say(lines: Iterable[str], *, at_once: bool = False) -> None:
+    """Print lines, each as soon as it is known if `at_once`; a reader who goes away, as `| head` does, is no fault of ours."""
     try:
         for line in lines:
             sys.stdout.write(f"{line}\n")
+            if at_once:
+                sys.stdout.flush()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its end

@@ -90,13 +90,14 @@ def log(
             for line in _transcript(journal.parent, task, generation, as_json=as_json)
         )
         return
-    say(
+    lines = (
         json.dumps({"at": at, **event_as_json(event)})
         if as_json
         else f"{time.strftime('%H:%M:%S', time.localtime(at))}  {sentence_for(event)}"
         for at, event in (follow_journal(journal) if follow else read_journal(journal))
         if (task is None or getattr(event, "task", None) == task) and (as_json or sentence_for(event))
     )
+    say(lines, at_once=follow)
 
 
 def _transcript(folder: Path, task: str, generation: int, *, as_json: bool) -> Iterator[str]:
@@ -156,7 +157,7 @@ def board(
         return
     folder = run_folder(open_repository(repo), run)
     if replay is not None:
-        say(_replayed(folder / "board.log", replay, speed, as_json=as_json))
+        say(_replayed(folder / "board.log", replay, speed, as_json=as_json), at_once=bool(speed))
         return
     seen = take(read_board(folder / "board.log"))
     say([json.dumps(seen.as_json()) if as_json else render(seen)])

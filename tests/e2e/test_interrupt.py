@@ -99,3 +99,16 @@ def test_a_run_that_is_killed_leaves_main_as_it_landed_and_another_run_can_follo
     process.communicate(timeout=60)
     assert process.returncode == 0
     assert "C" in repo.files()
+
+
+def test_a_log_that_is_followed_through_a_pipe_tells_each_line_at_once(repo: Repo, tmp_path: Path) -> None:
+    wait = {"run": f"until test -e {tmp_path}/go; do sleep 0.02; done"}
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["A"], "steps": [{"report": "up"}, wait]}])
+    process = start_orch("run", plan, "--run", "r", cwd=repo.path)
+    wait_for_line(process.stdout, "A: says up")
+    follow = start_orch("log", "r", "--follow", cwd=repo.path)
+    wait_for_line(follow.stdout, "A: says up")
+    (tmp_path / "go").touch()
+    rest, _ = follow.communicate(timeout=60)
+    assert (follow.returncode, b"The run is over" in rest) == (0, True), rest
+    process.communicate(timeout=60)
