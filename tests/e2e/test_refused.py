@@ -52,21 +52,27 @@ BOUNDARY_CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", BOUNDARY_CASES)
-def test_each_boundary_violation_is_refused_and_kept(repo: Repo, tmp_path: Path, case: str) -> None:
-    command, kind, path = BOUNDARY_CASES[case]
+def test_each_boundary_violation_is_refused_and_kept(tmp_path: Path) -> None:
+    names = {f"mine{number}": case for number, case in enumerate(BOUNDARY_CASES)}
+    repo = make_repo(tmp_path / "repo", other__b_txt="b\n", **{f"{name}__x_txt": "x\n" for name in names})
     before = repo.head()
-    plan = write_plan(
-        tmp_path / "p",
-        [{"id": "A", "writes": ["mine/**", "contracts/**"], "attempts": 1, "steps": [{"run": command}]}],
-        contracts={"files": {"contracts/c.py": "C = 1\n"}},
-        shared=["mine/lib/**"],
-    )
+    tasks = [
+        {
+            "id": name, "writes": [f"{name}/**", *(["contracts/**"] if case == "contract" else [])], "attempts": 1,
+            "steps": [{"run": BOUNDARY_CASES[case][0].replace("mine", name)}],
+        }
+        for name, case in names.items()
+    ]  # fmt: skip
+    shared = [f"{name}/lib/**" for name, case in names.items() if case == "shared"]
+    plan = write_plan(tmp_path / "p", tasks, contracts={"files": {"contracts/c.py": "C = 1\n"}}, shared=shared)
     said = orch("run", plan, "--json", cwd=repo.path)
     assert said.code == 1, said.err
-    report = said.json
-    boundary = next(c for c in report["tasks"][0]["checks"] if c["name"] == "boundary")
-    assert not boundary["passed"]
-    assert any(v["kind"] == kind and path in v["path"] for v in boundary["violations"]), boundary
+    for task in said.json["tasks"]:
+        _, kind, path = BOUNDARY_CASES[names[task["id"]]]
+        boundary = next(c for c in task["checks"] if c["name"] == "boundary")
+        assert not boundary["passed"], task
+        assert any(
+            v["kind"] == kind and path.replace("mine", task["id"]) in v["path"] for v in boundary["violations"]
+        ), task
+        assert repo.git("rev-parse", "--verify", task["branch"])
     assert repo.git("rev-list", "--count", f"{before}..HEAD") == "1"  # the contracts, and nothing else
-    assert repo.git("rev-parse", "--verify", report["tasks"][0]["branch"])

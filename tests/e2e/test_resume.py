@@ -38,7 +38,7 @@ def test_a_run_killed_at_any_point_is_resumed_to_the_same_end(tmp_path: Path, ki
     story = make_story(tmp_path)
     first = go(story, kill_at=kill)
     assert first.code == -signal.SIGKILL, first.out + first.err
-    if not has_landed(story) and (kill in LANDING or FIRST.index(kill) % 3 == 0):  # one of three: each takes seconds
+    if not has_landed(story) and (kill in LANDING or FIRST.index(kill) % 6 == 0):  # one of six: each takes seconds
         again = go(story, kill_at=kill)  # the same instant once more, if the rest of the run comes to it
         assert again.code in (-signal.SIGKILL, 0), again.out + again.err
     finish(story)
