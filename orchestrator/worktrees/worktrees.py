@@ -15,7 +15,6 @@ import re
 import secrets
 import shutil
 import tempfile
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +82,7 @@ class Worktrees:
         self._one_by_one, self._one_gone = asyncio.Lock(), asyncio.Event()
         self._submodules: frozenset[str] | None = None
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def attempt(
         self, name: str, commit: CommitId, scope: Scope, *, disk: int | None = None
     ) -> AsyncIterator[Workspace]:
@@ -188,6 +187,7 @@ class Worktrees:
 
     def leftovers(self) -> list[str]:
         """Return the names of the worktrees that are here, after what was being removed is gone for good."""
+        self._delete_drafts()
         self._layers.bring_back()
         if not self._home.is_dir():
             return []
@@ -212,17 +212,21 @@ class Worktrees:
         reached("worktree-forget")
         delete(away)
 
-    def _discard(self, folder: Path) -> None:
-        record = self._record_of(folder)
-        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
+    def _delete_drafts(self) -> None:  # of records, which a kill has left half made or half deleted
+        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):  # whoever makes one holds it
             for draft in self._repository.runs_folder.glob(".worktree-*"):
                 delete(draft)
+
+    def _discard(self, folder: Path) -> None:
+        record = self._record_of(folder)
+        self._delete_drafts()
+        with change.file_lock(self._repository.runs_folder / "worktrees.lock"):
             if record is not None:
                 self._forget(record)
         self._layers.discard(folder)
         delete(folder)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def gates(self, commit: CommitId) -> AsyncIterator[GateFolder]:
         """Hand out a new folder in which this run's gates run; nothing in it is anybody's work."""
         name = f"{_GATE}{secrets.randbelow(10**9):09}"

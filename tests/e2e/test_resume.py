@@ -221,6 +221,15 @@ def test_a_run_that_was_killed_before_it_began_is_begun_anew_under_its_name(tmp_
     assert repo.git("log", "--format=%s", "--first-parent", "main").splitlines()[0] == "Land A: A"
 
 
+def test_a_record_of_a_worktree_that_was_half_deleted_goes_though_nothing_else_is_left_to_do(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "repo")
+    plan = write_plan(tmp_path / "p", [{"id": "A", "writes": ["A"], "steps": [{"write": {"path": "A", "text": "a"}}]}])
+    killed = orch("run", plan, "--run", "r", cwd=repo.path, env={"ORCH_KILL_AT": "worktree-forget:1"})
+    assert (killed.code, len(list((repo.path / ".git/orch").glob(".worktree-*")))) == (-signal.SIGKILL, 1)
+    said = orch("resume", "r", cwd=repo.path)
+    assert (said.code, list((repo.path / ".git/orch").glob(".worktree-*"))) == (0, []), said.out + said.err
+
+
 def test_an_interrupted_run_goes_on_and_an_unfinished_one_is_offered(tmp_path: Path) -> None:
     repo = make_repo(tmp_path / "repo")
     once = {"run": f"test -e {tmp_path}/go || {{ echo waiting; sleep 60; }}"}
