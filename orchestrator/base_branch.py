@@ -14,7 +14,7 @@ from orchestrator.disk_faults import HINT
 from orchestrator.effects import reached
 from orchestrator.errors import BaseBranchError, DiskError, GitError, UsageError
 from orchestrator.git import change, query
-from orchestrator.git.at_work import unlock_killed
+from orchestrator.git.at_work import unlock_killed, unlock_refs
 from orchestrator.git.broken_off import bring_back, was_writing
 from orchestrator.git.command import Git
 from orchestrator.git.durable import sync_ref, sync_steps
@@ -119,9 +119,10 @@ class BaseBranch:
             return moved
 
     def unlock(self) -> None:
-        """Remove the lock that a move has left in a checkout if its git was killed as well, unless somebody may hold it."""
+        """Remove the locks that a move has left if its git was killed as well, unless somebody may hold them."""
         for checkout in self._checkouts():
             unlock_killed(checkout)
+        unlock_refs(self.repository.common_dir, ("HEAD", f"refs/heads/{self.name}"))
 
     def take_back(self, old: CommitId, new: CommitId) -> None:
         """Bring back to `old` each checkout that was moved to `new`, or half so, before the branch was: a move cut off."""

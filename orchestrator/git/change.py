@@ -18,6 +18,7 @@ from orchestrator.effects import reached
 from orchestrator.errors import GitError
 from orchestrator.files import write_whole
 from orchestrator.git import query
+from orchestrator.git.at_work import unlock_refused
 from orchestrator.git.broken_off import bring_back, was_writing
 from orchestrator.git.parse import CommitId, TreeId
 from orchestrator.git.untouched import untouched
@@ -144,6 +145,7 @@ def move_ref(git: Git, ref: str, new: str, old: str | None, *, follow: bool = Fa
     if git.mover is None:
         raise GitError(["git", "update-ref", ref, new], git.cwd, -1, "no process for moving refs was started")
     reached("ref-move")
+    killed = False
     for _ in range(_KILLED):
         if git.mover.move(ref, new, old or "0" * len(new), follow=follow):
             reached("ref-moved")
@@ -151,7 +153,10 @@ def move_ref(git: Git, ref: str, new: str, old: str | None, *, follow: bool = Fa
         found = git.find(ref)
         now = found.id if found else None
         if git.mover.refusal:
+            if killed and unlock_refused(git, git.mover.refusal):
+                continue
             break
+        killed = True
         if now == (new if new.strip("0") else None):
             return True  # it was killed after its deed
     if now == old:

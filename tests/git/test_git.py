@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 from dataclasses import replace
@@ -171,6 +172,42 @@ def test_a_merge_names_the_paths_in_conflict_and_refuses_what_is_no_commit(repo:
     assert query.merge_in_memory(opened.objects, base, theirs).tree == repo.tree(theirs)
     with pytest.raises(GitError, match="not something we can merge"):
         query.merge_in_memory(opened.objects, ours, "f" * 40)
+
+
+KILLED = """#!/bin/sh
+case "$*" in *update-ref*) if mkdir {place}/once 2>/dev/null; then read -r start; : > {lock}; kill -9 $$; fi;; esac
+exec {git} "$@"
+"""
+
+
+@pytest.mark.parametrize("name", ["HEAD.lock", "refs/heads/main.lock"])
+@pytest.mark.parametrize("other", [False, True])
+def test_the_lock_of_a_git_that_was_killed_goes_unless_another_may_hold_it(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, other: bool
+) -> None:
+    one, two, lock = repo.head(), repo.commit("two", a_txt="2\n"), repo.path / ".git" / name
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin/git"
+    wrapper.write_text(KILLED.format(place=tmp_path, lock=lock, git=shutil.which("git")))
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    own = Repository.open(repo.path).own
+    if not other:
+        assert change.move_ref(own, "refs/heads/main", one, two)
+        assert (repo.head("main"), lock.exists()) == (one, False)
+        return
+    somebody = ["sh", "-c", "echo HEAD; git cat-file --batch-check; :"]  # not started by us
+    with subprocess.Popen(somebody, cwd=repo.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as person:
+        assert person.stdin is not None
+        assert person.stdout is not None
+        person.stdin.write(b"HEAD\n")
+        person.stdin.flush()
+        assert [person.stdout.readline()[:4], person.stdout.readline()[:4]] == [b"HEAD", two.encode()[:4]], (
+            "it is at work"
+        )
+        with pytest.raises(GitError, match="File exists"):
+            change.move_ref(own, "refs/heads/main", one, two)
+    assert (repo.head("main"), lock.exists()) == (two, True)
 
 
 def test_a_ref_moves_only_from_where_it_is_said_to_be(repo: Repo, opened: Repository) -> None:
